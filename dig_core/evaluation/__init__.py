@@ -1,0 +1,1 @@
+"""Arrays to numbers: landscapes, statistics, collective coordinates, physical validity. No torch."""

@@ -1,0 +1,48 @@
+"""The descriptor of a molecule as arrays: what the network is told about a system besides its structure."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class MolecularGraph:
+    """Molecular graphs, padded to the same number of atoms. The leading dimension is 1 where all structures share a graph.
+
+    Lengths are in units of the data's standard deviation, as the network's positions are.
+    """
+
+    atoms: Int[Tensor, "graphs atoms features"]  # see data/features.py: ATOM_FEATURES
+    pairs: Int[Tensor, "graphs atoms atoms 2"]  # bonds on the shortest path, bond type
+    bounds: Float[Tensor, "graphs atoms atoms 2"]  # shortest and longest distance by distance geometry
+    mask: Bool[Tensor, "graphs atoms"]  # False for padding
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, np.ndarray], scale_angstrom: float) -> "MolecularGraph":
+        """One graph from the arrays of `molecular_features`, lengths divided by the data's standard deviation."""
+        atoms = torch.as_tensor(arrays["atom_features"], dtype=torch.long)
+        bounds = torch.as_tensor(arrays["distance_bounds_angstrom"] / scale_angstrom, dtype=torch.get_default_dtype())
+        pairs = torch.as_tensor(arrays["pair_features"], dtype=torch.long)
+        return cls(atoms[None], pairs[None], bounds[None], torch.ones(1, len(atoms), dtype=torch.bool))
+
+    def to(self, device: str | torch.device) -> "MolecularGraph":
+        """The same graphs on another device."""
+        return MolecularGraph(*(getattr(self, f.name).to(device) for f in fields(self)))
+
+
+def collate(graphs: list[MolecularGraph]) -> MolecularGraph:
+    """Stack single graphs, padded at the end to the largest; padding is masked."""
+    atoms = max(graph.mask.shape[1] for graph in graphs)
+    return MolecularGraph(*(torch.cat([_padded(getattr(g, f.name), atoms) for g in graphs]) for f in fields(MolecularGraph)))
+
+
+def _padded(tensor: Tensor, atoms: int) -> Tensor:
+    """Fill the atom dimensions (all that have the present number of atoms, before the feature dimension) with zeros."""
+    missing = atoms - tensor.shape[1]
+    atom_dimensions = {2: 1, 3: 1, 4: 2}[tensor.ndim]
+    trailing = [0, 0] * (tensor.ndim - 1 - atom_dimensions)
+    return torch.nn.functional.pad(tensor, [*trailing, *([0, missing] * atom_dimensions)])

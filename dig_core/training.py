@@ -1,0 +1,183 @@
+"""The one training loop: batches, optimiser, averaged weights, restart points, history.
+
+It knows neither molecule nor process: a `loss` callable does. Two runs with one seed on one thread agree bit by bit, also
+when one of them was killed and went on from its restart point.
+"""
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from dig_core.runtime import atomic, progress
+
+Loss = Callable[[nn.Module, Tensor, torch.Generator], Float[Tensor, " batch"]]
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """Settings of the optimiser (AdamW): linear warm-up, then half a cosine to zero; see config/schema.json."""
+
+    steps: int
+    batch_size: int
+    learning_rate: float
+    warmup_steps: int
+    weight_decay: float
+    gradient_clip: float
+    ema_decay: float
+    checkpoint_interval_steps: int
+    seed: int
+
+    def factor(self, step: int) -> float:
+        """Share of the largest learning rate in a step."""
+        if step < self.warmup_steps:
+            return (step + 1) / self.warmup_steps
+        return 0.5 * (1 + math.cos(math.pi * (step - self.warmup_steps) / max(1, self.steps - self.warmup_steps)))
+
+    def decay(self, step: int) -> float:
+        """Decay of the averaged weights: shorter memory at the start, when the weights are still far off."""
+        return min(self.ema_decay, (1 + step) / (10 + step))
+
+
+@dataclass
+class Trainer:
+    """A network under training with all that a restart needs."""
+
+    network: nn.Module
+    averaged: dict[str, Tensor]
+    optimizer: torch.optim.Optimizer
+    generator: torch.Generator
+    step: int
+    history: list[dict[str, float]]
+
+
+def train(
+    network: nn.Module, loss: Loss, frames: Mapping[str, Tensor], schedule: Schedule, restart: Path
+) -> tuple[dict[str, Tensor], list[dict[str, float]]]:
+    """Minimise the mean of `loss(network, indices, generator)` over frames.
+
+    Args:
+        frames: `train` and `validation`: probabilities [frames] by which indices are drawn; both sum to 1.
+        restart: file of the restart point; a run that finds one goes on from it.
+
+    Returns:
+        Averaged weights, and the history (one row per report: step, training_loss, validation_loss, learning_rate).
+
+    Raises:
+        ValueError: the loss became NaN, or the restart point belongs to another network.
+    """
+    trainer = _trainer(network, schedule, restart)
+    report = max(1, schedule.steps // 100)
+    losses: list[float] = []
+    for step in progress(range(trainer.step, schedule.steps), "train: steps"):
+        losses.append(_step(trainer, loss, frames["train"], schedule))
+        if (step + 1) % report == 0 or step + 1 == schedule.steps:
+            trainer.history.append(_report(trainer, loss, frames["validation"], schedule, losses))
+            losses = []
+        if (step + 1) % schedule.checkpoint_interval_steps == 0 and not losses:
+            save_restart(trainer, restart)
+    return trainer.averaged, trainer.history
+
+
+def _step(trainer: Trainer, loss: Loss, probabilities: Tensor, schedule: Schedule) -> float:
+    for group in trainer.optimizer.param_groups:
+        group["lr"] = schedule.learning_rate * schedule.factor(trainer.step)
+    indices = torch.multinomial(probabilities, schedule.batch_size, replacement=True, generator=trainer.generator)
+    value = loss(trainer.network, indices, trainer.generator).mean()
+    if not torch.isfinite(value):
+        raise ValueError(f"expected a finite loss; got {value.item()} in step {trainer.step + 1}. Lower `learning_rate`, or check the frames")
+    trainer.optimizer.zero_grad(set_to_none=True)
+    value.backward()
+    nn.utils.clip_grad_norm_(trainer.network.parameters(), schedule.gradient_clip)
+    trainer.optimizer.step()
+    _average(trainer, schedule.decay(trainer.step))
+    trainer.step += 1
+    return value.item()
+
+
+@torch.no_grad()
+def _average(trainer: Trainer, decay: float) -> None:
+    """Exponential moving average of the weights: w <- d w + (1 - d) w_new."""
+    weights = trainer.network.state_dict()
+    torch._foreach_lerp_(list(trainer.averaged.values()), [weights[name] for name in trainer.averaged], 1 - decay)
+
+
+@torch.no_grad()
+def _report(trainer: Trainer, loss: Loss, probabilities: Tensor, schedule: Schedule, losses: list[float]) -> dict[str, float]:
+    """A row of the history; the validation loss is that of the averaged weights on the same frames and noise every time."""
+    generator = torch.Generator(probabilities.device).manual_seed(schedule.seed)
+    current = {name: value.clone() for name, value in trainer.network.state_dict().items()}
+    trainer.network.load_state_dict(trainer.averaged)
+    indices = torch.multinomial(probabilities, 4 * schedule.batch_size, replacement=True, generator=generator)
+    validation = loss(trainer.network, indices, generator).mean().item()
+    trainer.network.load_state_dict(current)
+    return {
+        "step": trainer.step,
+        "training_loss": sum(losses) / len(losses),
+        "validation_loss": validation,
+        "learning_rate": trainer.optimizer.param_groups[0]["lr"],
+    }
+
+
+def _trainer(network: nn.Module, schedule: Schedule, restart: Path) -> Trainer:
+    optimizer = torch.optim.AdamW(
+        network.parameters(), lr=schedule.learning_rate, betas=(0.9, 0.99), weight_decay=schedule.weight_decay, foreach=True
+    )
+    device = next(network.parameters()).device
+    generator = torch.Generator(device).manual_seed(schedule.seed)
+    averaged = {name: value.clone() for name, value in network.state_dict().items()}
+    trainer = Trainer(network, averaged, optimizer, generator, 0, [])
+    if restart.exists():
+        load_restart(trainer, restart)
+    return trainer
+
+
+def save_restart(trainer: Trainer, path: Path) -> None:
+    """Write the restart point, whole or not at all."""
+    content = {
+        "network": trainer.network.state_dict(),
+        "averaged": trainer.averaged,
+        "optimizer": trainer.optimizer.state_dict(),
+        "generator": trainer.generator.get_state(),
+        "step": trainer.step,
+        "history": trainer.history,
+    }
+    with atomic(path) as temporary:
+        torch.save(content, temporary)
+
+
+def load_restart(trainer: Trainer, path: Path) -> None:
+    """Put a trainer where the restart point left it.
+
+    Raises:
+        ValueError: the file is damaged or of another network.
+    """
+    content = read_tensors(path)
+    try:
+        trainer.network.load_state_dict(content["network"])
+        trainer.averaged = content["averaged"]
+        trainer.optimizer.load_state_dict(content["optimizer"])
+        trainer.generator.set_state(content["generator"].cpu())
+        trainer.step, trainer.history = content["step"], content["history"]
+    except (KeyError, RuntimeError, ValueError) as error:
+        raise ValueError(f"expected a restart point of this network; got {path} of another one. Delete it to train from the start") from error
+
+
+def read_tensors(path: Path) -> dict[str, Any]:
+    """Read what torch.save wrote: tensors and plain values, never code.
+
+    Raises:
+        FileNotFoundError: no such file.
+        ValueError: truncated, damaged, or more than tensors and plain values in it.
+    """
+    if not Path(path).is_file():
+        raise FileNotFoundError(f"expected the file {path}; found none. Train the model first")
+    try:
+        return torch.load(path, weights_only=True, map_location="cpu")
+    except Exception as error:  # torch raises a dozen types for a damaged file
+        raise ValueError(f"expected a whole checkpoint; got a truncated or damaged one: {path}. Delete it and train again") from error
