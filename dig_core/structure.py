@@ -25,7 +25,9 @@ class MolecularGraph:
     def from_arrays(cls, arrays: Mapping[str, np.ndarray], scale_angstrom: float) -> "MolecularGraph":
         """One graph from the arrays of `molecular_features`, lengths divided by the data's standard deviation."""
         atoms = torch.as_tensor(arrays["atom_features"], dtype=torch.long)
-        bounds = torch.as_tensor(arrays["distance_bounds_angstrom"] / scale_angstrom, dtype=torch.get_default_dtype())
+        bounds = torch.as_tensor(
+            arrays["distance_bounds_angstrom"] / scale_angstrom, dtype=torch.get_default_dtype()
+        )
         pairs = torch.as_tensor(arrays["pair_features"], dtype=torch.long)
         return cls(atoms[None], pairs[None], bounds[None], torch.ones(1, len(atoms), dtype=torch.bool))
 
@@ -37,7 +39,9 @@ class MolecularGraph:
 def collate(graphs: list[MolecularGraph]) -> MolecularGraph:
     """Stack single graphs, padded at the end to the largest; padding is masked."""
     atoms = max(graph.mask.shape[1] for graph in graphs)
-    return MolecularGraph(*(torch.cat([_padded(getattr(g, f.name), atoms) for g in graphs]) for f in fields(MolecularGraph)))
+    return MolecularGraph(
+        *(torch.cat([_padded(getattr(g, f.name), atoms) for g in graphs]) for f in fields(MolecularGraph))
+    )
 
 
 def _padded(tensor: Tensor, atoms: int) -> Tensor:

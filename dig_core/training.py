@@ -4,17 +4,21 @@ It knows neither molecule nor process: a `loss` callable does. Two runs with one
 when one of them was killed and went on from its restart point.
 """
 
+import json
 import math
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
+import pandas
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from dig_core.runtime import atomic, progress
+from dig_core.runtime import atomic, fingerprint, progress
 
 Loss = Callable[[nn.Module, Tensor, torch.Generator], Float[Tensor, " batch"]]
 
@@ -32,12 +36,15 @@ class Schedule:
     ema_decay: float
     checkpoint_interval_steps: int
     seed: int
+    fingerprint: str = ""  # of everything that a restart point must have been made with
 
     def factor(self, step: int) -> float:
         """Share of the largest learning rate in a step."""
         if step < self.warmup_steps:
             return (step + 1) / self.warmup_steps
-        return 0.5 * (1 + math.cos(math.pi * (step - self.warmup_steps) / max(1, self.steps - self.warmup_steps)))
+        return 0.5 * (
+            1 + math.cos(math.pi * (step - self.warmup_steps) / max(1, self.steps - self.warmup_steps))
+        )
 
     def decay(self, step: int) -> float:
         """Decay of the averaged weights: shorter memory at the start, when the weights are still far off."""
@@ -80,17 +87,64 @@ def train(
             trainer.history.append(_report(trainer, loss, frames["validation"], schedule, losses))
             losses = []
         if (step + 1) % schedule.checkpoint_interval_steps == 0 and not losses:
-            save_restart(trainer, restart)
+            save_restart(trainer, schedule, restart)
     return trainer.averaged, trainer.history
+
+
+@dataclass(frozen=True)
+class Result:
+    """What training leaves: averaged weights, what explains them, the history, and its cost."""
+
+    weights: dict[str, Tensor]
+    description: dict[str, Any]
+    history: list[dict[str, float]]
+    cpu_seconds: float
+
+
+def train_system(
+    system: ModuleType,
+    dataset: Mapping[str, Any],
+    descriptors: Mapping[str, Any],
+    settings: Mapping[str, Any],
+    restart: Path,
+    device: str,
+) -> Result:
+    """Train the network of a kind of system (a module of dig_core.systems) on a dataset.
+
+    Args:
+        dataset, descriptors: arrays of the frames, and of every target's molecule.
+        settings: `kind, model, process, training, temperature_K` of the study; they go into the checkpoint.
+        restart: file of the restart point.
+    """
+    started = time.process_time()
+    loss, frames, scale = system.denoising_loss(dataset, descriptors, settings, device)
+    hashes = {name: system.descriptor_hash(molecule) for name, molecule in descriptors.items()}
+    description = {
+        "kind": settings["kind"],
+        "settings": dict(settings),
+        "molecules": hashes,
+        "scale_angstrom": scale,
+    }
+    data = [dataset[key].tobytes() for key in sorted(dataset) if key != "provenance"]
+    mark = fingerprint(json.dumps(description, sort_keys=True), *data)
+    values = {key: settings["training"][key] for key in Schedule.__dataclass_fields__ if key != "fingerprint"}
+    torch.manual_seed(values["seed"])  # of the initial weights; everything else has its own generator
+    network = system.network(settings["model"]).to(device)
+    weights, history = train(network, loss, frames, Schedule(**values, fingerprint=mark), restart)
+    return Result(weights, description, history, time.process_time() - started)
 
 
 def _step(trainer: Trainer, loss: Loss, probabilities: Tensor, schedule: Schedule) -> float:
     for group in trainer.optimizer.param_groups:
         group["lr"] = schedule.learning_rate * schedule.factor(trainer.step)
-    indices = torch.multinomial(probabilities, schedule.batch_size, replacement=True, generator=trainer.generator)
+    indices = torch.multinomial(
+        probabilities, schedule.batch_size, replacement=True, generator=trainer.generator
+    )
     value = loss(trainer.network, indices, trainer.generator).mean()
     if not torch.isfinite(value):
-        raise ValueError(f"expected a finite loss; got {value.item()} in step {trainer.step + 1}. Lower `learning_rate`, or check the frames")
+        raise ValueError(
+            f"expected a finite loss; got {value.item()} in step {trainer.step + 1}. Lower `learning_rate`, or check the frames"
+        )
     trainer.optimizer.zero_grad(set_to_none=True)
     value.backward()
     nn.utils.clip_grad_norm_(trainer.network.parameters(), schedule.gradient_clip)
@@ -104,11 +158,15 @@ def _step(trainer: Trainer, loss: Loss, probabilities: Tensor, schedule: Schedul
 def _average(trainer: Trainer, decay: float) -> None:
     """Exponential moving average of the weights: w <- d w + (1 - d) w_new."""
     weights = trainer.network.state_dict()
-    torch._foreach_lerp_(list(trainer.averaged.values()), [weights[name] for name in trainer.averaged], 1 - decay)
+    torch._foreach_lerp_(
+        list(trainer.averaged.values()), [weights[name] for name in trainer.averaged], 1 - decay
+    )
 
 
 @torch.no_grad()
-def _report(trainer: Trainer, loss: Loss, probabilities: Tensor, schedule: Schedule, losses: list[float]) -> dict[str, float]:
+def _report(
+    trainer: Trainer, loss: Loss, probabilities: Tensor, schedule: Schedule, losses: list[float]
+) -> dict[str, float]:
     """A row of the history; the validation loss is that of the averaged weights on the same frames and noise every time."""
     generator = torch.Generator(probabilities.device).manual_seed(schedule.seed)
     current = {name: value.clone() for name, value in trainer.network.state_dict().items()}
@@ -126,18 +184,22 @@ def _report(trainer: Trainer, loss: Loss, probabilities: Tensor, schedule: Sched
 
 def _trainer(network: nn.Module, schedule: Schedule, restart: Path) -> Trainer:
     optimizer = torch.optim.AdamW(
-        network.parameters(), lr=schedule.learning_rate, betas=(0.9, 0.99), weight_decay=schedule.weight_decay, foreach=True
+        network.parameters(),
+        lr=schedule.learning_rate,
+        betas=(0.9, 0.99),
+        weight_decay=schedule.weight_decay,
+        foreach=True,
     )
     device = next(network.parameters()).device
     generator = torch.Generator(device).manual_seed(schedule.seed)
     averaged = {name: value.clone() for name, value in network.state_dict().items()}
     trainer = Trainer(network, averaged, optimizer, generator, 0, [])
     if restart.exists():
-        load_restart(trainer, restart)
+        load_restart(trainer, schedule, restart)
     return trainer
 
 
-def save_restart(trainer: Trainer, path: Path) -> None:
+def save_restart(trainer: Trainer, schedule: Schedule, path: Path) -> None:
     """Write the restart point, whole or not at all."""
     content = {
         "network": trainer.network.state_dict(),
@@ -146,26 +208,71 @@ def save_restart(trainer: Trainer, path: Path) -> None:
         "generator": trainer.generator.get_state(),
         "step": trainer.step,
         "history": trainer.history,
+        "fingerprint": schedule.fingerprint,
     }
     with atomic(path) as temporary:
         torch.save(content, temporary)
 
 
-def load_restart(trainer: Trainer, path: Path) -> None:
-    """Put a trainer where the restart point left it.
+def load_restart(trainer: Trainer, schedule: Schedule, path: Path) -> None:
+    """Put a trainer where the restart point left it; one made with other settings or frames is left unused.
 
     Raises:
-        ValueError: the file is damaged or of another network.
+        ValueError: the file is damaged.
     """
     content = read_tensors(path)
-    try:
-        trainer.network.load_state_dict(content["network"])
-        trainer.averaged = content["averaged"]
-        trainer.optimizer.load_state_dict(content["optimizer"])
-        trainer.generator.set_state(content["generator"].cpu())
-        trainer.step, trainer.history = content["step"], content["history"]
-    except (KeyError, RuntimeError, ValueError) as error:
-        raise ValueError(f"expected a restart point of this network; got {path} of another one. Delete it to train from the start") from error
+    if content["fingerprint"] != schedule.fingerprint:
+        print(
+            f"the restart point {path} was made with other settings or frames: training from the start",
+            flush=True,
+        )
+        return
+    trainer.network.load_state_dict(content["network"])
+    trainer.averaged = {
+        name: value.to(trainer.averaged[name].device) for name, value in content["averaged"].items()
+    }
+    trainer.optimizer.load_state_dict(content["optimizer"])
+    trainer.generator.set_state(content["generator"])
+    trainer.step, trainer.history = content["step"], content["history"]
+    print(f"going on from step {trainer.step}", flush=True)
+
+
+def save_checkpoint(path: Path, weights: Mapping[str, Tensor], description: Mapping[str, Any]) -> None:
+    """Write the averaged weights with what explains them: `settings`, `molecules`, `scale_angstrom`, `provenance`.
+
+    The description goes through JSON, so that nothing but plain values can be in it.
+    """
+    content = {
+        "weights": {name: value.cpu() for name, value in weights.items()},
+        "description": json.dumps(description),
+    }
+    with atomic(path) as temporary:
+        torch.save(content, temporary)
+
+
+def load_checkpoint(path: Path, kind: str) -> dict[str, Any]:
+    """Read a checkpoint: `weights` and the entries of its description.
+
+    Raises:
+        FileNotFoundError, ValueError: as `read_tensors`, and for a checkpoint of another kind of system.
+    """
+    content = read_tensors(path)
+    if not isinstance(content, dict) or "description" not in content:
+        raise ValueError(
+            f"expected a checkpoint of this project; got {path}, which holds something else. Check the path"
+        )
+    description = json.loads(content["description"])
+    if description["kind"] != kind:
+        raise ValueError(
+            f"expected a checkpoint of kind {kind}; got one of kind {description['kind']}: {path}. Check the path"
+        )
+    return description | {"weights": content["weights"]}
+
+
+def save_history(path: str | Path, history: list[dict[str, float]]) -> None:
+    """Write the history as CSV, a row per report."""
+    with atomic(path) as temporary:
+        pandas.DataFrame(history).to_csv(temporary, index=False)
 
 
 def read_tensors(path: Path) -> dict[str, Any]:
@@ -180,4 +287,6 @@ def read_tensors(path: Path) -> dict[str, Any]:
     try:
         return torch.load(path, weights_only=True, map_location="cpu")
     except Exception as error:  # torch raises a dozen types for a damaged file
-        raise ValueError(f"expected a whole checkpoint; got a truncated or damaged one: {path}. Delete it and train again") from error
+        raise ValueError(
+            f"expected a whole checkpoint; got a truncated or damaged one: {path}. Delete it and train again"
+        ) from error

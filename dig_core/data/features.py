@@ -30,7 +30,9 @@ def molecular_features(molecule: Chem.Mol) -> dict[str, np.ndarray]:
         "atom_features": np.array([_atom(atom) for atom in molecule.GetAtoms()]),
         "pair_features": _pairs(molecule),
         "distance_bounds_angstrom": _bounds(molecule),
-        "bonds": np.array([(b.GetBeginAtomIdx(), b.GetEndAtomIdx()) for b in molecule.GetBonds()]).reshape(-1, 2),
+        "bonds": np.array([(b.GetBeginAtomIdx(), b.GetEndAtomIdx()) for b in molecule.GetBonds()]).reshape(
+            -1, 2
+        ),
         "stereocentres": stereocentres(molecule),
         "backbone_torsions": backbone_torsions(molecule),
         "atomic_numbers": np.array([atom.GetAtomicNum() for atom in molecule.GetAtoms()]),
@@ -39,7 +41,14 @@ def molecular_features(molecule: Chem.Mol) -> dict[str, np.ndarray]:
 
 def _atom(atom: Chem.Atom) -> list[int]:
     stereo = {"R": 1, "S": 2}.get(atom.GetPropsAsDict().get("_CIPCode", ""), 0)
-    values = (atom.GetAtomicNum(), atom.GetDegree(), atom.GetFormalCharge() + 4, int(atom.GetHybridization()), atom.GetIsAromatic(), stereo)
+    values = (
+        atom.GetAtomicNum(),
+        atom.GetDegree(),
+        atom.GetFormalCharge() + 4,
+        int(atom.GetHybridization()),
+        atom.GetIsAromatic(),
+        stereo,
+    )
     return [min(max(int(v), 0), size - 1) for v, size in zip(values, ATOM_FEATURES.values(), strict=True)]
 
 
@@ -47,7 +56,11 @@ def _pairs(molecule: Chem.Mol) -> Int[np.ndarray, "atoms atoms 2"]:
     path = np.minimum(rdmolops.GetDistanceMatrix(molecule), PAIR_FEATURES["path"] - 1).astype(int)
     bond = np.zeros_like(path)
     for b in molecule.GetBonds():
-        kind = _BOND_TYPES.index(b.GetBondType()) + 1 if b.GetBondType() in _BOND_TYPES else PAIR_FEATURES["bond"] - 1
+        kind = (
+            _BOND_TYPES.index(b.GetBondType()) + 1
+            if b.GetBondType() in _BOND_TYPES
+            else PAIR_FEATURES["bond"] - 1
+        )
         bond[b.GetBeginAtomIdx(), b.GetEndAtomIdx()] = bond[b.GetEndAtomIdx(), b.GetBeginAtomIdx()] = kind
     return np.stack([path, bond], axis=-1)
 

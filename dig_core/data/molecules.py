@@ -6,8 +6,10 @@ Every route ends in an OpenMM topology whose residues match the force field's te
 import io
 import itertools
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
+import openmm
 import openmm.app as app
 import openmm.unit as unit
 from jaxtyping import Float
@@ -73,7 +75,7 @@ def from_pdb(path: str, force_field: app.ForceField | None = None) -> tuple[app.
         ValueError: not a readable PDB file, or no atoms in it.
     """
     try:
-        text = open(path, encoding="utf-8").read()
+        text = Path(path).read_text(encoding="utf-8")
         pdb = app.PDBFile(io.StringIO(text))
     except (ValueError, UnicodeDecodeError, IndexError, AttributeError, KeyError) as error:
         raise ValueError(
@@ -92,7 +94,7 @@ def with_force_field_hydrogens(pdb_block: str, force_field: app.ForceField) -> t
     pdb = app.PDBFile(io.StringIO(pdb_block))
     modeller = app.Modeller(pdb.topology, pdb.positions)
     modeller.deleteWater()
-    modeller.addHydrogens(force_field, pH=7.0, platform=_reference_platform())
+    modeller.addHydrogens(force_field, pH=7.0, platform=openmm.Platform.getPlatformByName("Reference"))
     return modeller.topology, _angstrom(modeller.positions)
 
 
@@ -198,9 +200,3 @@ def _topology(molecule: Chem.Mol, residue_sizes: Sequence[int]) -> app.Topology:
 
 def _angstrom(positions: unit.Quantity) -> Positions:
     return np.array(positions.value_in_unit(unit.nanometer)) * ANGSTROM_PER_NM
-
-
-def _reference_platform():
-    import openmm
-
-    return openmm.Platform.getPlatformByName("Reference")

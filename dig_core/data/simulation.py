@@ -15,7 +15,7 @@ import openmm
 import openmm.app as app
 import openmm.unit as unit
 
-from dig_core.runtime import load_arrays, progress, save_arrays
+from dig_core.runtime import fingerprint, load_arrays, progress, save_arrays
 from dig_core.units import ANGSTROM_PER_NM, PS_PER_FS, PS_PER_NS, thermal_energy_kj_per_mol
 
 EQUILIBRATION_PS = 20.0
@@ -70,12 +70,18 @@ class Run:
         context = self.simulation.context
         state = context.getState(positions=True, energy=True, groups=set(range(32)) - self.bias_groups)
         energy = state.getPotentialEnergy().value_in_unit(unit.kilojoules_per_mole)
-        bias = context.getState(energy=True, groups=self.bias_groups).getPotentialEnergy() if self.bias_groups else None
+        bias = (
+            context.getState(energy=True, groups=self.bias_groups).getPotentialEnergy()
+            if self.bias_groups
+            else None
+        )
         positions = state.getPositions(asNumpy=True).value_in_unit(unit.nanometer) * ANGSTROM_PER_NM
         return positions, energy, bias.value_in_unit(unit.kilojoules_per_mole) if bias is not None else 0.0
 
 
-def simulate(system: openmm.System, topology: app.Topology, positions: np.ndarray, protocol: Protocol, folder: Path):
+def simulate(
+    system: openmm.System, topology: app.Topology, positions: np.ndarray, protocol: Protocol, folder: Path
+):
     """Run (or go on with) one replica; `folder` keeps one file per finished chunk.
 
     Args:
@@ -92,11 +98,16 @@ def simulate(system: openmm.System, topology: app.Topology, positions: np.ndarra
     """
     folder.mkdir(parents=True, exist_ok=True)
     chunks = chunk_plan(protocol)
-    done = _finished_chunks(folder, len(chunks))
+    mark = fingerprint(
+        openmm.XmlSerializer.serialize(system),
+        repr(protocol),
+        np.asarray(positions, dtype=np.float32).tobytes(),
+    )
+    done = _finished_chunks(folder, len(chunks), mark)
     if done < len(chunks):
         run = _start(system, topology, positions, protocol, folder, done)
         for index in progress(range(done, len(chunks)), "simulate: chunks"):
-            _run_chunk(run, chunks[index], _chunk_file(folder, index))
+            _run_chunk(run, chunks[index], _chunk_file(folder, index), mark)
     return _collect(folder, chunks, protocol)
 
 
@@ -106,10 +117,14 @@ def chunk_plan(protocol: Protocol) -> list[tuple[str, int]]:
     phases = [("produce", protocol.steps(protocol.duration_ns * PS_PER_NS))]
     if protocol.metadynamics:
         phases.insert(0, ("build", protocol.steps(protocol.metadynamics.build_duration_ns * PS_PER_NS)))
-    return [(phase, min(interval, total - first)) for phase, total in phases for first in range(0, total, interval)]
+    return [
+        (phase, min(interval, total - first))
+        for phase, total in phases
+        for first in range(0, total, interval)
+    ]
 
 
-def _run_chunk(run: Run, chunk: tuple[str, int], path: Path) -> None:
+def _run_chunk(run: Run, chunk: tuple[str, int], path: Path, mark: str) -> None:
     phase, steps = chunk
     stride = run.protocol.steps(run.protocol.frame_interval_ps)
     frames = []
@@ -122,11 +137,15 @@ def _run_chunk(run: Run, chunk: tuple[str, int], path: Path) -> None:
     context = run.simulation.context
     arrays = _frame_arrays(frames, context.getSystem().getNumParticles())
     if not np.isfinite(context.getState(energy=True).getPotentialEnergy()._value) or not _finite(arrays):
-        raise ValueError("expected finite energies; got NaN: the simulation blew up. Use a smaller `timestep_fs`, or check the start structure")
+        raise ValueError(
+            "expected finite energies; got NaN: the simulation blew up. Use a smaller `timestep_fs`, or check the start structure"
+        )
     if run.bias:
         arrays["bias_grid_kJ_per_mol"] = _bias_grid(run.bias)
     checkpoint = np.frombuffer(context.createCheckpoint(), dtype=np.uint8)
-    save_arrays(path, {}, checkpoint=checkpoint, step=run.simulation.currentStep, **arrays)
+    save_arrays(
+        path, {}, fingerprint=np.array(mark), checkpoint=checkpoint, step=run.simulation.currentStep, **arrays
+    )
 
 
 def _start(system: openmm.System, topology, positions, protocol: Protocol, folder: Path, done: int) -> Run:
@@ -134,10 +153,14 @@ def _start(system: openmm.System, topology, positions, protocol: Protocol, folde
     last = load_arrays(_chunk_file(folder, done - 1)) if done else {}
     bias = _metadynamics(system, protocol, last.get("bias_grid_kJ_per_mol"))
     integrator = openmm.LangevinMiddleIntegrator(
-        protocol.temperature_K * unit.kelvin, protocol.friction_per_ps / unit.picosecond, protocol.timestep_fs * unit.femtosecond
+        protocol.temperature_K * unit.kelvin,
+        protocol.friction_per_ps / unit.picosecond,
+        protocol.timestep_fs * unit.femtosecond,
     )
     integrator.setRandomNumberSeed(protocol.seed)
-    simulation = app.Simulation(topology, system, integrator, openmm.Platform.getPlatformByName(protocol.platform))
+    simulation = app.Simulation(
+        topology, system, integrator, openmm.Platform.getPlatformByName(protocol.platform)
+    )
     groups = {system.getForce(system.getNumForces() - 1).getForceGroup()} if bias else set()
     if last:
         simulation.context.loadCheckpoint(last["checkpoint"].tobytes())
@@ -150,7 +173,9 @@ def _start(system: openmm.System, topology, positions, protocol: Protocol, folde
     return Run(simulation, protocol, bias, groups)
 
 
-def _metadynamics(system: openmm.System, protocol: Protocol, grid: np.ndarray | None) -> app.Metadynamics | None:
+def _metadynamics(
+    system: openmm.System, protocol: Protocol, grid: np.ndarray | None
+) -> app.Metadynamics | None:
     """OpenMM's well-tempered metadynamics on the torsions; a grid from a checkpoint is taken up as another walker's bias."""
     settings = protocol.metadynamics
     if settings is None:
@@ -159,7 +184,9 @@ def _metadynamics(system: openmm.System, protocol: Protocol, grid: np.ndarray | 
     for atoms in settings.torsion_atoms:
         torsion = openmm.CustomTorsionForce("theta")
         torsion.addTorsion(*atoms)
-        variables.append(app.BiasVariable(torsion, -np.pi, np.pi, np.deg2rad(settings.width_deg), periodic=True))
+        variables.append(
+            app.BiasVariable(torsion, -np.pi, np.pi, np.deg2rad(settings.width_deg), periodic=True)
+        )
     frequency = protocol.steps(settings.deposition_interval_ps)
     with tempfile.TemporaryDirectory() as folder:
         if grid is not None:
@@ -196,7 +223,9 @@ def _finite(arrays: dict[str, np.ndarray]) -> bool:
 
 
 def _collect(folder: Path, chunks: list[tuple[str, int]], protocol: Protocol) -> dict[str, np.ndarray]:
-    produced = [load_arrays(_chunk_file(folder, i)) for i, (phase, _) in enumerate(chunks) if phase == "produce"]
+    produced = [
+        load_arrays(_chunk_file(folder, i)) for i, (phase, _) in enumerate(chunks) if phase == "produce"
+    ]
     names = ("positions_angstrom", "potential_energy_kJ_per_mol", "bias_kJ_per_mol")
     arrays = {name: np.concatenate([chunk[name] for chunk in produced]) for name in names}
     log_weights = arrays["bias_kJ_per_mol"] / thermal_energy_kj_per_mol(protocol.temperature_K)
@@ -208,19 +237,17 @@ def _collect(folder: Path, chunks: list[tuple[str, int]], protocol: Protocol) ->
     return arrays
 
 
-def _finished_chunks(folder: Path, total: int) -> int:
-    """How many chunks from the first on are whole; whatever stands behind a broken one is run again."""
-    return next((i for i in range(total) if not _readable(_chunk_file(folder, i))), total)
+def _finished_chunks(folder: Path, total: int, mark: str) -> int:
+    """How many chunks from the first on are whole and of this run; whatever stands behind a broken one is run again."""
+    return next((i for i in range(total) if not _usable(_chunk_file(folder, i), mark)), total)
 
 
-def _readable(path: Path) -> bool:
+def _usable(path: Path, mark: str) -> bool:
     try:
-        load_arrays(path, required=["checkpoint", "step"])
+        return str(load_arrays(path, required=["checkpoint", "step", "fingerprint"])["fingerprint"]) == mark
     except (FileNotFoundError, ValueError):  # absent, or cut off by a full disk: run this chunk again
         return False
-    return True
 
 
 def _chunk_file(folder: Path, index: int) -> Path:
     return folder / f"chunk_{index:05d}.npz"
-

@@ -51,7 +51,9 @@ class GraphEncoder(nn.Module):
 
     def forward(self, graph: MolecularGraph) -> tuple[Tensor, Tensor]:
         nodes = sum(table(graph.atoms[..., k]) for k, table in enumerate(self.atom))
-        pairs = sum(table(graph.pairs[..., k]) for k, table in enumerate(self.pair)) + self.bounds(expected(graph))
+        pairs = sum(table(graph.pairs[..., k]) for k, table in enumerate(self.pair)) + self.bounds(
+            expected(graph)
+        )
         present = graph.mask[:, None, :, None].to(nodes.dtype)
         for message, update in zip(self.messages, self.updates, strict=True):
             heard = functional.silu(pairs + message(nodes)[:, None]) * present
@@ -107,9 +109,8 @@ class Head(nn.Module):
 
     def forward(self, nodes: Tensor, geometry: Geometry, conditions: Conditions) -> Tensor:
         first, second = self.ends(nodes).chunk(2, dim=-1)
-        hidden = functional.silu(
-            self.radial(geometry.radial) + conditions.pairs + first[:, :, None] + second[:, None]
-        )
+        hidden = self.radial(geometry.radial)  # in place from here: the largest tensors of the network
+        hidden = functional.silu(hidden.add_(conditions.pairs).add_(first[:, :, None]).add_(second[:, None]))
         weights = self.weights(hidden) * conditions.mask[:, None, :, None]
         vectors = weights.transpose(-1, -2) @ geometry.direction
         pull, rest = vectors[:, :, 0], vectors[:, :, 1:]
@@ -135,14 +136,18 @@ class Graphormer(nn.Module):
         self.pair_terms = nn.Linear(width, layers * heads + head_width)
         self.expectation = zeroed(nn.Linear(width, 2))
         self.radial_bias = nn.Linear(radial_features, layers * heads, bias=False)
-        self.level = nn.Sequential(nn.Linear(2 * LEVEL_FREQUENCIES, width), nn.SiLU(), nn.Linear(width, width), nn.SiLU())
+        self.level = nn.Sequential(
+            nn.Linear(2 * LEVEL_FREQUENCIES, width), nn.SiLU(), nn.Linear(width, width), nn.SiLU()
+        )
         self.layers = nn.ModuleList(Layer(width, heads, radial_features) for _ in range(layers))
         self.head = Head(width, head_width, radial_features)
 
     def conditions(self, graph: MolecularGraph) -> Conditions:
         """Everything that depends on the molecule alone; call it once per molecule when sampling."""
         nodes, pairs = self.graph(graph)
-        bias, head = self.pair_terms(pairs).split([len(self.layers) * self.heads, self.head.radial.out_features], dim=-1)
+        bias, head = self.pair_terms(pairs).split(
+            [len(self.layers) * self.heads, self.head.radial.out_features], dim=-1
+        )
         bias = bias.unflatten(-1, (len(self.layers), self.heads)).permute(3, 0, 4, 1, 2)
         bias = bias.masked_fill(~graph.mask[None, :, None, None], -torch.inf)
         shift, widening = self.expectation(pairs).unbind(-1)
@@ -151,7 +156,10 @@ class Graphormer(nn.Module):
         return Conditions(nodes, bias, middle + shift, spread, head, graph.mask)
 
     def forward(
-        self, positions: Float[Tensor, "batch atoms 3"], noise: Float[Tensor, " batch"], conditions: Conditions
+        self,
+        positions: Float[Tensor, "batch atoms 3"],
+        noise: Float[Tensor, " batch"],
+        conditions: Conditions,
     ) -> Float[Tensor, "batch atoms 3"]:
         """Raw output F(y, tau) for positions y = x_0 + tau eps in units of the data's standard deviation.
 
@@ -160,11 +168,18 @@ class Graphormer(nn.Module):
         """
         geometry = self.geometry(positions, noise, conditions)
         level = self.level(level_features(noise))
-        biases = self.radial_bias(geometry.radial).unflatten(-1, (len(self.layers), self.heads)).permute(3, 0, 4, 1, 2)
+        biases = (
+            self.radial_bias(geometry.radial)
+            .unflatten(-1, (len(self.layers), self.heads))
+            .permute(3, 0, 4, 1, 2)
+        )
         nodes = (conditions.nodes + level[:, None]).contiguous()
         for layer, from_distance, from_graph in zip(self.layers, biases, conditions.bias, strict=True):
             nodes = layer(nodes, from_distance + from_graph, geometry, level)
-        return self.head(functional.layer_norm(nodes, nodes.shape[-1:]), geometry, conditions) * conditions.mask[..., None]
+        return (
+            self.head(functional.layer_norm(nodes, nodes.shape[-1:]), geometry, conditions)
+            * conditions.mask[..., None]
+        )
 
     def geometry(self, positions: Tensor, noise: Tensor, conditions: Conditions) -> Geometry:
         """Distances against expectation (first half of the radial features) and on their own scale (second half)."""
@@ -175,26 +190,33 @@ class Graphormer(nn.Module):
         deviation = (distance - conditions.centre) / torch.sqrt(conditions.spread**2 + 2 * noise**2)
         size = torch.log(distance + 0.1) - 0.5 * torch.log(1 + noise**2)
         half = self.radial_features // 2
-        radial = torch.cat([gaussians(deviation, -4.0, 4.0, half), gaussians(size, -2.5, 1.5, self.radial_features - half)], dim=-1)
+        radial = torch.cat(
+            [gaussians(deviation, -4.0, 4.0, half), gaussians(size, -2.5, 1.5, self.radial_features - half)],
+            dim=-1,
+        )
         return Geometry(radial, displacement / distance[..., None])
 
 
 LEVEL_FREQUENCIES = 16
-SHARPEST_SPREAD = 0.02  # distances known better than this (in standard deviations of the data) are not told apart
+SHARPEST_SPREAD = (
+    0.02  # distances known better than this (in standard deviations of the data) are not told apart
+)
 
 
 def expected(graph: MolecularGraph) -> Float[Tensor, "graphs atoms atoms 4"]:
     """Middle and half width of the distance bounds, and their logarithms (unbounded pairs have large ones)."""
     lower, upper = graph.bounds.unbind(-1)
     middle, half_width = (upper + lower) / 2, (upper - lower) / 2
-    return torch.stack([middle, half_width, torch.log(middle + 0.1), torch.log(half_width + SHARPEST_SPREAD)], dim=-1)
+    return torch.stack(
+        [middle, half_width, torch.log(middle + 0.1), torch.log(half_width + SHARPEST_SPREAD)], dim=-1
+    )
 
 
 def gaussians(x: Tensor, first: float, last: float, count: int) -> Tensor:
     """Gaussian functions of x [...] on an even grid, as wide as their distance: [..., count]."""
-    centres = torch.linspace(first, last, count, dtype=x.dtype, device=x.device)
     step = (last - first) / max(count - 1, 1)
-    return torch.exp(-0.5 * ((x[..., None] - centres) / step) ** 2)
+    centres = torch.linspace(first / step, last / step, count, dtype=x.dtype, device=x.device)
+    return torch.exp(((x / step)[..., None] - centres).square().mul_(-0.5))
 
 
 def level_features(noise: Float[Tensor, " batch"]) -> Float[Tensor, "batch features"]:

@@ -1,0 +1,19 @@
+from snakemake.utils import min_version
+
+min_version("9.14")
+
+
+include: "rules/common.smk"
+include: "rules/data.smk"
+include: "rules/training.smk"
+include: "rules/sampling.smk"
+include: "rules/evaluation.smk"
+include: "rules/figures.smk"
+
+
+rule all:
+    """Make every study and figure that config/config.yaml lists."""
+    default_target: True
+    input:
+        [study_results(study) for study in CONFIG.studies],
+        [figure_files(name) for name in CONFIG.figures],

@@ -1,0 +1,287 @@
+"""Reading settings: a file in, frozen models out, or one line that says what is wrong.
+
+`python -m dig_core.config FILE` checks a study (or config.yaml); `--schema` prints the JSON schema.
+Imports neither torch nor any simulation package: the Snakefile loads it at every start.
+"""
+
+import json
+import re
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
+
+from dig_core.settings import Settings, Simulate, Study, Workflow, suggestion
+
+# Named by the user and complete in themselves: an ablation replaces them whole, it does not add to them.
+REPLACED_WHOLE = ("targets", "states", "solvers")
+
+SettingsT = TypeVar("SettingsT", bound=Settings)
+
+
+class ConfigError(ValueError):
+    """A mistake in a settings file; its text is one line."""
+
+
+@dataclass(frozen=True)
+class Config:
+    """The workflow's settings with the studies it names, read and checked."""
+
+    studies: dict[str, Study]
+    figures: dict[str, tuple[str, ...]]
+
+
+def load_config(path: str | Path) -> Config:
+    """Read config.yaml and the studies it names, from the folder `systems` beside it.
+
+    Raises ConfigError (one line) for a missing or unreadable file, an unknown key or a bad value.
+    """
+    return read_config(_read_yaml(Path(path)), Path(path))
+
+
+def read_config(values: dict[str, Any], path: str | Path) -> Config:
+    """Check the workflow's settings as read from `path` (Snakemake merges its command line into them)."""
+    workflow = validated(Workflow, values, str(path))
+    folder = Path(path).parent / "systems"
+    studies = {name: load_study(folder / f"{name}.yaml") for name in workflow.studies}
+    return Config(studies, dict(workflow.figures))
+
+
+def load_study(path: str | Path) -> Study:
+    """Read one study; `based_on` is looked up in the same folder. Raises ConfigError (one line)."""
+    path = Path(path)
+    validated(_FileName, {"name": path.stem}, str(path))
+    values = _with_base(path, ())
+    study = validated(Study, values, str(path))
+    _expect_files(study, path)
+    return study
+
+
+def validated(model: type[SettingsT], values: Any, where: str) -> SettingsT:
+    """Turn plain values into a settings model; `where` names their origin in the one-line ConfigError.
+
+    Lists may stand for tuples (YAML and JSON know only lists); nothing else is converted.
+    """
+    if not isinstance(values, dict):
+        raise ConfigError(
+            f"{where}: expected a mapping of keys to values; got {_shown(values)}. See config/systems"
+        )
+    try:
+        return model.model_validate(_tuples(values))
+    except ValidationError as error:
+        problems = error.errors(include_url=False)
+        more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
+        raise ConfigError(f"{where}: {_one_line(problems[0], values)}{more}") from None
+
+
+def plain(settings: Settings) -> dict[str, Any]:
+    """Return settings as numbers, strings, lists and mappings, in the order of the model."""
+    return settings.model_dump(mode="json")
+
+
+def schema() -> str:
+    """Return the JSON schema of a study as text (config/schema.json)."""
+    content = Study.model_json_schema()
+    content["properties"]["based_on"] = {
+        "type": "string",
+        "description": "Study from which all keys that are not written here are taken",
+    }
+    return json.dumps(content, indent=2) + "\n"
+
+
+class _FileName(Settings):
+    name: Study.model_fields["targets"].annotation.__args__[0]  # the type of a target's name
+
+
+class _Loader(yaml.SafeLoader):
+    """Safe YAML that refuses a key written twice: PyYAML would silently keep the last one."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
+        for key in keys:
+            if keys.count(key) > 1:
+                line = node.start_mark.line + 1
+                raise ConfigError(
+                    f"expected every key once; got {key!r} twice in the block of line {line}. Remove one"
+                )
+        return super().construct_mapping(node, deep)
+
+
+def _read_yaml(path: Path) -> Any:
+    try:
+        return yaml.load(path.read_text(encoding="utf-8"), _Loader)
+    except FileNotFoundError:
+        hint = suggestion(path.stem, [other.stem for other in path.parent.glob("*.yaml")])
+        raise ConfigError(
+            f"{path}: expected a settings file; found none.{hint or ' Check the name'}"
+        ) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: expected a readable text file; got {type(error).__name__}") from None
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        line = f" in line {mark.line + 1}" if mark else ""
+        what = getattr(error, "problem", None) or "unreadable text"
+        raise ConfigError(f"{path}: expected YAML; got {what}{line}. Check indentation and colons") from None
+    except ConfigError as error:
+        raise ConfigError(f"{path}: {error}") from None
+
+
+def _with_base(path: Path, seen: tuple[Path, ...]) -> Any:
+    """Return the values of a file laid over those of the study it is based on."""
+    if path in seen:
+        chain = " -> ".join(file.stem for file in (*seen, path))
+        raise ConfigError(f"{seen[0]}: based_on: expected a study that does not lead back here; got {chain}")
+    values = _read_yaml(path)
+    if not isinstance(values, dict) or "based_on" not in values:
+        return values
+    base = path.parent / f"{values['based_on']}.yaml"
+    if not base.is_file():
+        hint = suggestion(base.stem, [other.stem for other in path.parent.glob("*.yaml") if other != path])
+        raise ConfigError(f"{path}: based_on: expected a study in {path.parent}; got {base.stem!r}.{hint}")
+    own = {key: value for key, value in values.items() if key != "based_on"}
+    base_values = _with_base(base, (*seen, path))
+    # Checked on its own, so that a mistake is told of the file in which it stands.
+    validated(Study, base_values, str(base))
+    return _replaced(base_values, own)
+
+
+def _replaced(base: Any, own: Any) -> Any:
+    """Replace the keys of `base` that `own` states; another kind or source replaces a whole section."""
+    if not (isinstance(base, dict) and isinstance(own, dict)):
+        return own
+    if any(own.get(tag, base.get(tag)) != base.get(tag) for tag in ("kind", "source")):
+        return own
+    merged = {
+        key: value if key in REPLACED_WHOLE else _replaced(base.get(key), value) for key, value in own.items()
+    }
+    return {**base, **merged}
+
+
+def _expect_files(study: Study, path: Path) -> None:
+    files = [target.pdb for target in study.targets.values() if target.pdb]
+    if study.data.source == "trajectory":
+        files += [*study.data.files, study.data.topology, *(study.data.weights or ())]
+    bundled = [file.stem for file in (Path(__file__).parent / "data" / "bundled").glob("*.npz")]
+    name = study.data.tight_reference
+    if name and bundled and name not in bundled:
+        hint = suggestion(name, bundled) or " Write null"
+        raise ConfigError(f"{path}: data.tight_reference: expected one of {bundled}; got {name!r}.{hint}")
+    for file in files:
+        if not Path(file).is_file():
+            raise ConfigError(
+                f"{path}: expected the file {file}; found none."
+                " Write the path relative to the repository root, or absolute"
+            )
+
+
+def _tuples(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {str(key): _tuples(item) for key, item in value.items()}
+    return tuple(_tuples(item) for item in value) if isinstance(value, (list, tuple)) else value
+
+
+def _one_line(problem: ErrorDetails, values: Any) -> str:
+    """Put one of pydantic's errors into the form 'path: expected ...; got .... What to do'."""
+    found, kind = problem["input"], problem["type"]
+    context = problem.get("ctx", {})
+    path = _key_path(problem["loc"], values)
+    message = problem["msg"].removeprefix("Value error, ")
+    if kind == "value_error":
+        return f"{path}: {message}" if path else message
+    if kind == "missing":
+        return f"{path}: expected this key; got nothing. Add it"
+    if kind.startswith("union_tag"):
+        tag, known = context.get("tag"), context.get("expected_tags", "'simulate', 'trajectory'")
+        path += "." + context["discriminator"].strip("'")
+        got = repr(tag) if tag else "nothing"
+        return f"{path}: expected one of {known}; got {got}.{suggestion(tag, re.findall(r'[a-z_]+', known))}"
+    expected = re.sub(r"^(Input|Value|Keys?|Tuple|Dictionary) should (be|have) ", "", message)
+    expected = re.sub(r"a valid dictionary.*", "a mapping of keys to values", expected)
+    expected = expected.replace("a valid tuple", "a list").replace(" after validation", "")
+    return f"{path}: expected {expected}; got {_shown(found)}.{_advice(found, context)}"
+
+
+def _advice(found: Any, context: dict[str, Any]) -> str:
+    number = re.fullmatch(r"([+-]?\d+)(\.?)([eE][+-]?\d+)", found) if isinstance(found, str) else None
+    if number:
+        return f" Write {number[1]}.0{number[3]}: YAML reads {found} as text"
+    if isinstance(found, str) and "expected" in context:
+        return suggestion(found, re.findall(r"'([^']+)'", str(context["expected"]))) or " Write one of them"
+    if isinstance(found, str) and re.fullmatch(r"[+-]?[\d.]+([eE][+-]?\d+)?", found):
+        return " Remove the quotes"
+    return " Change it; config/schema.json describes every key"
+
+
+def _key_path(location: tuple[int | str, ...], values: Any) -> str:
+    """Join the keys that lead to a value, without the tags that pydantic adds for the kind of a section."""
+    keys: list[str] = []
+    for part in location:
+        is_tag = (
+            isinstance(values, dict)
+            and part not in values
+            and part in (values.get("kind"), values.get("source"))
+        )
+        if is_tag or part == "[key]":
+            continue
+        keys.append(str(part))
+        try:
+            values = values[part]
+        except (KeyError, IndexError, TypeError):
+            values = None
+    return ".".join(keys)
+
+
+def _shown(value: Any) -> str:
+    # Tuples stand for the lists that the user wrote.
+    text = " ".join(repr(list(value) if isinstance(value, tuple) else value).split())
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def describe(study: Study) -> str:
+    """Say in one line what a study will do."""
+    data = study.data
+    source = f"{len(data.files)} trajectory file(s)" if data.source == "trajectory" else _simulations(data)
+    return (
+        f"{', '.join(study.targets)} at {study.temperature_K:g} K: {source};"
+        f" {study.training.steps} training steps;"
+        f" {study.sampler.samples} samples by {study.sampler.kind} in {study.sampler.steps} steps"
+    )
+
+
+def _simulations(data: Simulate) -> str:
+    bias = "metadynamics" if data.bias else "plain dynamics"
+    return f"{data.replicas} x {data.duration_ns:g} ns of {bias}"
+
+
+def main(arguments: list[str]) -> int:
+    """Check the files named on the command line, or print the schema; return the exit status."""
+    if arguments == ["--schema"]:
+        print(schema(), end="")
+        return 0
+    if not arguments:
+        print(
+            "expected a settings file; got none. Write: make check CONFIG=config/systems/<name>.yaml",
+            file=sys.stderr,
+        )
+        return 1
+    try:
+        for path in map(Path, arguments):
+            is_workflow = path.name == "config.yaml"
+            text = (
+                f"studies {', '.join(load_config(path).studies)}"
+                if is_workflow
+                else describe(load_study(path))
+            )
+            print(f"OK {path}: {text}")
+    except ConfigError as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

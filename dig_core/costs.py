@@ -1,0 +1,133 @@
+"""About how long and how large the jobs of a study are, from its settings alone.
+
+The constants were measured on one core of a laptop-class machine with 22 atoms; they serve to plan (run time
+asked of a cluster, the estimate before a run), not to promise. Nothing is computed with them.
+"""
+
+from dataclasses import dataclass
+
+from dig_core.settings import Study, Target
+
+SECONDS_PER_NS = 18.0  # OpenMM's Reference platform, 22 atoms, 2 fs, Generalized-Born
+MILLISECONDS_PER_TRAINED_STRUCTURE = 0.9  # forward and backward, 4 layers of width 128
+MILLISECONDS_PER_EVALUATION = 0.4  # one network evaluation of one structure
+SECONDS_TO_START = 10.0  # Python, torch, OpenMM
+BYTES_PER_ATOM_AND_FRAME = 18.0  # float32 in .npz and 16-bit integers in .xtc
+# Asked of a cluster: a slow node must not end a good job.
+SAFETY = 4.0
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Seconds on one core and megabytes on disk."""
+
+    seconds: float
+    megabytes: float
+
+
+def cost(rule: str, study: Study | None, replica: str = "1") -> Cost:
+    """Return the estimate for one job of a rule; a figure of several studies (None) costs little."""
+    if study is None:
+        return Cost(SECONDS_TO_START, 1.0)
+    if rule == "simulate":
+        return simulation_cost(study, replica)
+    if rule == "train":
+        return training_cost(study)
+    if rule == "sample":
+        evaluations = study.sampler.samples * _evaluations(study.sampler.kind, study.sampler.steps)
+        return _drawing_cost(study, study.sampler.samples, evaluations)
+    if rule == "compare_samplers":
+        return comparison_cost(study)
+    if rule == "evaluate":
+        return Cost(SECONDS_TO_START + 0.1 * study.evaluation.bootstrap_repeats, 1.0)
+    return Cost(SECONDS_TO_START, 1.0)
+
+
+def simulation_cost(study: Study, replica: str) -> Cost:
+    """Return the estimate for one run of molecular dynamics."""
+    run = study.data.dynamics(replica)
+    time_ns = run.duration_ns + (run.bias.build_duration_ns if run.bias else 0.0)
+    steps_factor = 2.0 / run.timestep_fs
+    frames = 1000.0 * run.duration_ns / run.frame_interval_ps
+    seconds = SECONDS_PER_NS * time_ns * steps_factor * (_atoms(study) / 22.0) ** 1.5
+    return Cost(SECONDS_TO_START + seconds, 1e-6 * frames * _atoms(study) * BYTES_PER_ATOM_AND_FRAME)
+
+
+def training_cost(study: Study) -> Cost:
+    """Return the estimate for training the score network."""
+    structures = study.training.steps * study.training.batch_size
+    seconds = 1e-3 * MILLISECONDS_PER_TRAINED_STRUCTURE * structures * _network_factor(study)
+    return Cost(SECONDS_TO_START + seconds, 4e-6 * 4 * _parameters(study))
+
+
+def comparison_cost(study: Study) -> Cost:
+    """Return the estimate for the comparison of solvers."""
+    comparison = study.evaluation.sampler_comparison
+    if comparison is None:
+        return Cost(0.0, 0.0)
+    counts = [(kind, steps) for kind, numbers in comparison.solvers.items() for steps in numbers]
+    evaluations = comparison.samples * sum(_evaluations(kind, steps) for kind, steps in counts)
+    return _drawing_cost(study, comparison.samples * len(counts), evaluations)
+
+
+def runtime_minutes(rule: str, study: Study, replica: str = "1") -> int:
+    """Return the run time to ask of a cluster, in whole minutes, with a margin for slow nodes."""
+    return 10 + round(SAFETY * cost(rule, study, replica).seconds / 60.0)
+
+
+def memory_MB(rule: str, study: Study) -> int:
+    """Return the memory to ask of a cluster in MB."""
+    if rule not in ("train", "sample", "compare_samplers"):
+        return 2000
+    batch = study.training.batch_size if rule == "train" else study.sampler.batch_size
+    kept_layers = study.model.layers if rule == "train" else 1
+    # Attention scores per head and some twenty activations per atom, each a float32.
+    floats = _atoms(study) * (study.model.heads * _atoms(study) * 3 + 20 * study.model.width)
+    return 2000 + round(4e-6 * batch * kept_layers * floats)
+
+
+def plan(jobs: list[tuple[str, str, Cost]], cores: int) -> tuple[float, float]:
+    """Return about how many seconds the jobs take on so many cores, and how many megabytes they leave.
+
+    `jobs` holds (study, rule, cost) each. Jobs of one rule run side by side, rules of one study one after the
+    other: it takes at least the longest chain, and at least the sum over the cores.
+    """
+    longest: dict[str, dict[str, float]] = {}
+    for study, rule, job in jobs:
+        rules = longest.setdefault(study, {})
+        rules[rule] = max(rules.get(rule, 0.0), job.seconds)
+    chain = max((sum(rules.values()) for rules in longest.values()), default=0.0)
+    total = sum(job.seconds for _, _, job in jobs)
+    return max(chain, total / max(cores, 1)), sum(job.megabytes for _, _, job in jobs)
+
+
+def _drawing_cost(study: Study, structures: int, evaluations: int) -> Cost:
+    seconds = 1e-3 * MILLISECONDS_PER_EVALUATION * evaluations * _network_factor(study)
+    return Cost(SECONDS_TO_START + seconds, 1e-6 * structures * _atoms(study) * BYTES_PER_ATOM_AND_FRAME)
+
+
+def _evaluations(solver: str, steps: int) -> int:
+    # The probability-flow solver is Heun's method: two evaluations a step.
+    return 2 * steps - 1 if solver == "probability_flow" else steps
+
+
+def _network_factor(study: Study) -> float:
+    size = study.model.layers * study.model.width**2 / (4 * 128**2)
+    return max(size, 0.1) * _atoms(study) / 22.0
+
+
+def _parameters(study: Study) -> float:
+    return 12.0 * study.model.layers * study.model.width**2
+
+
+def _atoms(study: Study) -> int:
+    return max(_target_atoms(target) for target in study.targets.values())
+
+
+def _target_atoms(target: Target) -> int:
+    """Guess the number of atoms without reading a structure: a cap counts 6, a residue 15."""
+    if target.sequence:
+        return sum(6 if name in ("ACE", "NME", "NH2") else 15 for name in target.sequence.split("-"))
+    if target.smiles:
+        return 2 * sum(letter.isalpha() for letter in target.smiles)
+    return 30

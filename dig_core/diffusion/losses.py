@@ -1,0 +1,76 @@
+"""Denoising score matching, and the noise levels at which it is evaluated."""
+
+import math
+from collections.abc import Mapping
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from dig_core.diffusion.processes import Process, Score, State, leading, over_trailing
+
+
+def denoising_score_matching(
+    score: Score, process: Mapping[str, Process], clean: State, time: Float[Tensor, " batch"], noise: State
+) -> Float[Tensor, " batch"]:
+    """|| sigma score(alpha x_0 + sigma eps, t) + eps ||^2 per sample, averaged over all elements.
+
+    The mean runs over the elements of all fields. DiG, arXiv 2306.05445, data loss (Vincent 2011 for the
+    identity behind it); with sigma, not sigma^2, in front of the score. `noise` is eps, from `Process.noise`.
+    Its minimum over scores is not 0, but reached at the true score only. For a preconditioned network
+    multiply by `unit_variance_weight`.
+    """
+    perturbed = {field: process[field].perturb(x, time, noise[field]) for field, x in clean.items()}
+    slope = score(perturbed, time)
+    residual = [
+        over_trailing(process[field].sigma(time), x) * slope[field] + noise[field]
+        for field, x in clean.items()
+    ]
+    return torch.cat([part.flatten(start_dim=1) for part in residual], dim=1).square().mean(dim=1)
+
+
+def noise_levels(
+    count: int, process: Mapping[str, Process], log_mean: float, log_std: float, generator: torch.Generator
+) -> Float[Tensor, " count"]:
+    """Times whose noise-to-signal ratio tau is log-normal: ln tau ~ N(log_mean, log_std^2), truncated.
+
+    Karras et al. 2022, table 1 (training; P_mean, P_std), in units of the data's standard deviation; of the
+    first field for a product of processes. Between the process's minimal and maximal time, in the default
+    dtype, on the generator's device. Raises ValueError if count < 1, log_std <= 0, or the range holds none of
+    the distribution.
+    """
+    if count < 1 or log_std <= 0.0:
+        raise ValueError(
+            f"expected count >= 1 and log_std > 0; got {count} and {log_std}. Correct the settings."
+        )
+    field = leading(process)
+    ends = torch.tensor([field.minimal_time, field.maximal_time], dtype=torch.float64)
+    low, high = torch.special.ndtr((field.noise_to_signal(ends).log() - log_mean) / log_std).tolist()
+    if high - low < 1e-6:
+        raise ValueError(
+            f"expected noise levels within the process; got log_mean {log_mean} and log_std {log_std}. "
+            f"Choose log_mean between {_log_range(field)}."
+        )
+    uniform = torch.rand(count, generator=generator, dtype=torch.float64, device=generator.device)
+    tau = torch.exp(log_mean + log_std * torch.special.ndtri(low + (high - low) * uniform))
+    time = field.time(tau).clamp(field.minimal_time, field.maximal_time)
+    return time.to(torch.get_default_dtype())
+
+
+def _log_range(process: Process) -> str:
+    """The range of ln tau of a process, for messages."""
+    ends = torch.tensor([process.minimal_time, process.maximal_time], dtype=torch.float64)
+    low, high = (math.log(tau) for tau in process.noise_to_signal(ends).tolist())
+    return f"{low:.1f} and {high:.1f}"
+
+
+def unit_variance_weight(
+    process: Mapping[str, Process], time: Float[Tensor, " batch"]
+) -> Float[Tensor, " batch"]:
+    """1 + tau^2 (first field): turns the loss into || F - F_target ||^2 of the preconditioned network.
+
+    Karras et al. 2022, eq. 8: their weight (1 + tau^2)/tau^2 of || D - x_0 ||^2, and sigma score + eps = (D -
+    x_0)/tau. F_target has unit variance for data of unit variance, so a network that returns 0 has a loss of
+    1 at all times.
+    """
+    return 1.0 + leading(process).noise_to_signal(time) ** 2

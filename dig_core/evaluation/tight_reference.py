@@ -1,0 +1,88 @@
+"""A tight reference: a torsion histogram of molecular dynamics much longer than a study can afford.
+
+It is stored as one histogram per block of time of independent replicas, so that its own error is known.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from dig_core.evaluation.landscape import Landscape, landscape, torsion_edges
+from dig_core.evaluation.statistics import TorsionRegion
+from dig_core.runtime import load_arrays
+
+
+@dataclass(frozen=True)
+class TightReference:
+    """Sums of frame weights in cells of the torsion plane, per block of time.
+
+    `edges_deg` [cells + 1] from -180 to 180, the same for phi and psi; `histograms` [blocks, cells, cells] on
+    one scale for all blocks; `replica` [blocks] numbers the independent simulation of a block.
+    """
+
+    edges_deg: Float[np.ndarray, "edges"]
+    histograms: Float[np.ndarray, "blocks cells cells"]
+    replica: Int[np.ndarray, "blocks"]
+
+    @property
+    def probability(self) -> Float[np.ndarray, "cells cells"]:
+        """Share of all weight in each cell."""
+        total = self.histograms.sum(axis=0, dtype=np.float64)
+        return total / total.sum()
+
+    @property
+    def centres_rad(self) -> Float[np.ndarray, "cells_squared 2"]:
+        """Centres (phi, psi) of all cells in radians, in the order of `probability.ravel()`."""
+        middle = np.radians((self.edges_deg[1:] + self.edges_deg[:-1]) / 2).astype(np.float64)
+        phi, psi = np.meshgrid(middle, middle, indexing="ij")
+        return np.stack([phi.ravel(), psi.ravel()], axis=1)
+
+    def landscape(self, bins: int, temperature_K: float) -> Landscape:
+        """The same distribution on bins x bins; each cell goes whole to the bin that holds its centre.
+
+        Exact where the number of cells is a multiple of the bins.
+        """
+        return landscape(self.centres_rad, torsion_edges(bins), temperature_K, self.probability.ravel())
+
+    def population(self, region: TorsionRegion) -> float:
+        """Share of the weight in cells whose centre lies in the region."""
+        return float(self.probability.ravel()[region.contains(self.centres_rad)].sum())
+
+    def population_standard_error(
+        self, region: TorsionRegion, generator: np.random.Generator, repeats: int = 1000
+    ) -> float:
+        """Standard error of `population` by drawing blocks with replacement (ratio of sums); 0 for one block."""
+        blocks = len(self.histograms)
+        if blocks < 2:
+            return 0.0
+        flat = self.histograms.reshape(blocks, -1).astype(np.float64)
+        inside, total = flat[:, region.contains(self.centres_rad)].sum(axis=1), flat.sum(axis=1)
+        draws = generator.integers(blocks, size=(repeats, blocks))
+        shares = inside[draws].sum(axis=1) / total[draws].sum(axis=1)
+        # The resampled variance is that of the blocks divided by n, not n - 1.
+        return float(shares.std(ddof=1) * np.sqrt(blocks / (blocks - 1)))
+
+    def draw(self, count: int, generator: np.random.Generator) -> Float[np.ndarray, "count 2"]:
+        """Points (phi, psi) in radians: a cell by its share, then uniformly within the cell."""
+        cells = generator.choice(self.probability.size, size=count, p=self.probability.ravel())
+        columns = np.stack(np.unravel_index(cells, self.probability.shape), axis=1)
+        low, high = np.radians(self.edges_deg[columns]), np.radians(self.edges_deg[columns + 1])
+        return low + (high - low) * generator.random((count, 2))
+
+
+def read_tight_reference(path: str | Path) -> TightReference:
+    """Read a bundled histogram (.npz with `edges_deg`, `histograms`, `replica`).
+
+    Raises FileNotFoundError or ValueError in one line for a missing, damaged or inconsistent file.
+    """
+    arrays = load_arrays(path, required=["edges_deg", "histograms", "replica"])
+    edges, histograms = arrays["edges_deg"].astype(np.float64), arrays["histograms"]
+    cells = len(edges) - 1
+    if histograms.shape[1:] != (cells, cells) or not np.allclose(edges[[0, -1]], [-180.0, 180.0]):
+        raise ValueError(
+            f"expected histograms on cells from -180 to 180 degrees; got shape {histograms.shape} and "
+            f"{len(edges)} edges in {path}. Make the file again."
+        )
+    return TightReference(edges, histograms.astype(np.float64), arrays["replica"])

@@ -1,0 +1,191 @@
+"""Drawing structures from a score: in batches that fit into memory, one random stream per structure.
+
+Structure i depends on the seed and on i alone. Batches of other sizes change the order of floating-point sums, hence
+structures to rounding; with the same borders they agree bit by bit.
+"""
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from dig_core.diffusion.processes import Process, Score, State
+from dig_core.diffusion.samplers import SAMPLERS, sampling_times
+from dig_core.runtime import progress
+
+# How many structures are drawn at most for one that passes the filter.
+MOST_DRAWS_PER_VALID = 10
+
+
+@dataclass(frozen=True)
+class Draw:
+    """Which solver, how many structures, in which batches; `shape` is that of one structure of each field."""
+
+    kind: str
+    steps: int
+    samples: int
+    batch_size: int
+    seed: int
+    shape: Mapping[str, tuple[int, ...]]
+    device: str = "cpu"
+
+    def __post_init__(self) -> None:
+        if min(self.samples, self.batch_size) < 1:
+            raise ValueError(
+                f"expected at least one structure and a batch of one; got {self.samples} and {self.batch_size}. Correct `sampler:`"
+            )
+        if self.kind not in SAMPLERS:
+            raise ValueError(
+                f"expected a solver among {', '.join(SAMPLERS)}; got {self.kind!r}. Correct `sampler.kind`"
+            )
+
+
+def draw(score: Score, process: Mapping[str, Process], settings: Draw) -> dict[str, Tensor]:
+    """Structures 0 ... samples-1 of every field, [samples, ...] on the CPU."""
+    return _joined([state for state in _batches(score, process, settings, range(settings.samples))])
+
+
+def draw_until_valid(
+    score: Score,
+    process: Mapping[str, Process],
+    settings: Draw,
+    valid: Callable[[State], Bool[np.ndarray, " batch"]],
+) -> tuple[dict[str, Tensor], Bool[np.ndarray, " drawn"]]:
+    """Draw on until `samples` structures are valid.
+
+    Returns:
+        All structures drawn, in order, and which of them are valid: exactly `samples`, the last structure among them.
+
+    Raises:
+        ValueError: fewer than one in ten structures is valid.
+    """
+    states: list[State] = []
+    flags = np.zeros(0, dtype=bool)
+    indices = range(MOST_DRAWS_PER_VALID * settings.samples)
+    for state in _batches(score, process, settings, indices):
+        states.append(state)
+        flags = np.concatenate([flags, valid(state)])
+        if flags.sum() >= settings.samples:
+            last = int(np.flatnonzero(flags)[settings.samples - 1]) + 1
+            return {field: values[:last] for field, values in _joined(states).items()}, flags[:last]
+    raise ValueError(
+        f"expected {settings.samples} valid structures; got {flags.sum()} of {len(flags)} drawn. "
+        "Train longer, or write `until_valid: false` and look at the counts"
+    )
+
+
+def generators(seed: int, indices: range, device: str = "cpu") -> list[torch.Generator]:
+    """One generator per structure. torch keeps 32 bits of a seed: consecutive numbers from a scrambled start never collide."""
+    first = int(np.random.SeedSequence(seed).generate_state(1)[0])
+    return [torch.Generator(device).manual_seed((first + index) % 2**32) for index in indices]
+
+
+def _batches(score: Score, process: Mapping[str, Process], settings: Draw, indices: range):
+    """Yield batch after batch; where memory runs out the batch is halved from there on, never below one."""
+    size, first = settings.batch_size, 0
+    bar = progress(range(len(indices)), f"{settings.kind} {settings.steps}: structures", len(indices))
+    while first < len(indices):
+        try:
+            state = _batch(score, process, settings, indices[first : first + size])
+        except (torch.OutOfMemoryError, RuntimeError, MemoryError) as error:
+            if not _is_out_of_memory(error):
+                raise
+            if size == 1:
+                raise MemoryError(
+                    "expected memory for one structure; got less. Use a smaller model or a larger machine"
+                ) from error
+            size //= 2
+            print(f"memory ran out: batches of {size} structures from now on", flush=True)
+            continue
+        yield state
+        count = len(next(iter(state.values())))
+        first += count
+        for _ in range(count):
+            next(bar, None)
+
+
+def _batch(score: Score, process: Mapping[str, Process], settings: Draw, indices: range) -> State:
+    streams = generators(settings.seed, indices)
+    start = {
+        field: own.prior(torch.zeros(len(indices), *settings.shape[field], device=settings.device), streams)
+        for field, own in process.items()
+    }
+    times = sampling_times(process, settings.steps)
+    with torch.inference_mode():
+        state = SAMPLERS[settings.kind](score, process, start, times, streams)
+    if bad := sum(int((~torch.isfinite(values)).any()) for values in state.values()):
+        raise ValueError(
+            f"expected finite structures; got NaN in {bad} field(s). The model has diverged: train again with a lower `learning_rate`"
+        )
+    return {field: values.cpu() for field, values in state.items()}
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    """CUDA has a type of its own; the CPU allocator says it in a RuntimeError."""
+    return isinstance(error, (torch.OutOfMemoryError, MemoryError)) or "allocate memory" in str(error)
+
+
+def _joined(states: list[State]) -> dict[str, Float[Tensor, "samples ..."]]:
+    return {field: torch.cat([state[field] for state in states]) for field in states[0]}
+
+
+def draw_molecule(
+    system: ModuleType, model: Any, molecule: Mapping[str, np.ndarray], settings: Mapping[str, Any]
+) -> dict[str, np.ndarray]:
+    """Structures of one molecule with the verdict of the physical filter, as the settings `sampler` of a study ask.
+
+    Returns:
+        `positions_angstrom` [drawn, atoms, 3], `valid` [drawn], `seconds_sample` (CPU).
+    """
+    started = time.process_time()
+    request = _request(model, {key: value for key, value in settings.items() if key != "until_valid"})
+
+    def valid(state: State) -> np.ndarray:
+        return system.physical_filter(model.positions_angstrom(state), molecule).valid
+
+    if settings["until_valid"]:
+        state, flags = draw_until_valid(model.score, model.process, request, valid)
+    else:
+        state = draw(model.score, model.process, request)
+        flags = valid(state)
+    seconds = time.process_time() - started
+    print(
+        f"{flags.sum()} of {len(flags)} structures pass the physical filter; {seconds:.0f} CPU seconds",
+        flush=True,
+    )
+    return {
+        "positions_angstrom": model.positions_angstrom(state),
+        "valid": flags,
+        "seconds_sample": np.array(seconds),
+    }
+
+
+def compare(
+    model: Any, settings: Mapping[str, Any], comparison: Mapping[str, Any], energy: Callable | None
+) -> dict[str, np.ndarray]:
+    """Structures from several solvers and numbers of steps, with energies (kJ/mol) where there is an energy function."""
+    arrays = {}
+    for kind, numbers in comparison["solvers"].items():
+        for steps in numbers:
+            started = time.process_time()
+            request = _request(
+                model, {"kind": kind, "steps": steps, "samples": comparison["samples"], **settings}
+            )
+            positions = model.positions_angstrom(draw(model.score, model.process, request))
+            name = f"{kind}_{steps}"
+            arrays[f"{name}.positions_angstrom"] = positions
+            arrays[f"{name}.seconds"] = np.array(time.process_time() - started)
+            arrays[f"{name}.evaluations"] = np.array(2 * steps - 1 if kind == "probability_flow" else steps)
+            if energy is not None:
+                arrays[f"{name}.potential_energy_kJ_per_mol"] = energy(positions)[0]
+    return arrays
+
+
+def _request(model: Any, settings: Mapping[str, Any]) -> Draw:
+    return Draw(shape=model.shape, device=model.device, **settings)

@@ -1,0 +1,279 @@
+"""Kind `molecule`: all atoms of one molecule in Cartesian coordinates, mean-free, in units of the data's standard deviation.
+
+Here the parts meet: force field and features, process and network, frames and loss.
+"""
+
+import hashlib
+import io
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import openmm.app as app
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from dig_core.data import datasets, molecules, simulation
+from dig_core.data.features import ATOM_FEATURES, PAIR_FEATURES, molecular_features
+from dig_core.diffusion import processes
+from dig_core.diffusion.losses import denoising_score_matching, noise_levels, unit_variance_weight
+from dig_core.diffusion.preconditioning import preconditioned
+from dig_core.energies.openmm import OpenMMEnergy, force_field, molecular_system
+from dig_core.evaluation import validity
+from dig_core.models.graphormer import Conditions, Graphormer
+from dig_core.structure import MolecularGraph
+from dig_core.units import ANGSTROM_PER_NM
+
+FIELD = "positions"
+
+
+def build(target: Mapping[str, Any], data: Mapping[str, Any]) -> tuple[app.Topology, dict[str, np.ndarray]]:
+    """Topology and descriptor arrays (features, bonds, start structure) of a target.
+
+    Args:
+        target: one of `sequence`, `smiles`, `pdb`.
+        data: the study's `data` settings; with frames of a user their topology decides, and a sequence is checked against it.
+    """
+    files = data.get("force_field")
+    field = force_field(tuple(files)) if files else None
+    if data["source"] == "trajectory":
+        topology, positions = _from_trajectory(target, data)
+    elif target.get("sequence"):
+        topology, positions = molecules.from_sequence(target["sequence"], field)
+    elif target.get("smiles"):
+        topology, positions = molecules.from_smiles(target["smiles"])
+    else:
+        topology, positions = molecules.from_pdb(target["pdb"], field)
+    if field is not None:
+        molecular_system(topology, field, hydrogen_mass_amu=3.0)  # refused here, before anything long has run
+    features = molecular_features(molecules.rdkit_molecule(topology, positions))
+    return topology, features | {"positions_angstrom": np.asarray(positions, dtype=np.float32)}
+
+
+def _from_trajectory(target: Mapping[str, Any], data: Mapping[str, Any]) -> tuple[app.Topology, np.ndarray]:
+    frame = datasets.first_frame(data["files"][0], data)
+    names = "-".join(residue.name for residue in frame.topology.residues)
+    if target.get("sequence") not in (None, names):
+        raise ValueError(
+            f"expected frames of {target['sequence']}; got {names} in {data['topology']}. Correct `sequence:` or `topology:`"
+        )
+    return frame.topology.to_openmm(), frame.xyz[0] * ANGSTROM_PER_NM
+
+
+def topology_pdb(topology: app.Topology, positions: Float[np.ndarray, "atoms 3"]) -> str:
+    """A topology with one structure (Angstrom) as PDB text."""
+    text = io.StringIO()
+    app.PDBFile.writeFile(topology, positions / ANGSTROM_PER_NM, text, keepIds=True)
+    return text.getvalue()
+
+
+def run_dynamics(
+    topology_file: str | Path,
+    molecule: Mapping[str, np.ndarray],
+    data: Mapping[str, Any],
+    temperature_K: float,
+    folder: Path,
+) -> dict[str, np.ndarray]:
+    """Simulate (or go on simulating) one replica with the settings `data` of one run; see `simulation.simulate`."""
+    topology = app.PDBFile(str(topology_file)).topology
+    system = molecular_system(topology, force_field(tuple(data["force_field"])), data["hydrogen_mass_amu"])
+    protocol = simulation.Protocol(
+        temperature_K=temperature_K,
+        metadynamics=_metadynamics(data["bias"], molecule["backbone_torsions"]),
+        **{name: data[name] for name in PROTOCOL_SETTINGS},
+    )
+    return simulation.simulate(system, topology, molecule["positions_angstrom"], protocol, folder)
+
+
+PROTOCOL_SETTINGS = (
+    "timestep_fs", "friction_per_ps", "platform", "duration_ns", "frame_interval_ps", "checkpoint_interval_ps", "seed",
+)  # fmt: skip
+
+
+def _metadynamics(bias: Mapping[str, Any] | None, torsions: np.ndarray) -> simulation.Metadynamics | None:
+    if bias is None:
+        return None
+    if len(torsions) == 0:
+        raise ValueError(
+            "expected a backbone with phi and psi to bias; got a molecule without. Write `bias: null`"
+        )
+    atoms = [tuple(int(i) for i in torsions[0][("phi", "psi").index(name)]) for name in bias["torsions"]]
+    return simulation.Metadynamics(atoms, **{key: value for key, value in bias.items() if key != "torsions"})
+
+
+def energies(
+    topology_file: str | Path, force_field_files: tuple[str, ...], platform: str = "Reference"
+) -> OpenMMEnergy:
+    """The energy function of a target; masses do not enter it."""
+    topology = app.PDBFile(str(topology_file)).topology
+    return OpenMMEnergy(molecular_system(topology, force_field(tuple(force_field_files)), 3.0), platform)
+
+
+def physical_filter(
+    positions: Float[np.ndarray, "frames atoms 3"], molecule: Mapping[str, np.ndarray]
+) -> validity.Validity:
+    """Bond lengths, angles, clashes and chirality of structures against the descriptor of the molecule."""
+    lower, upper = np.moveaxis(molecule["distance_bounds_angstrom"], -1, 0)
+    centres = molecule["stereocentres"]
+    signs = validity.chirality_signs(molecule["positions_angstrom"][None], centres)[0]
+    bounds = validity.distance_bounds(lower, upper, molecule["bonds"])
+    return validity.check(positions, bounds, centres, signs)
+
+
+def descriptor_hash(molecule: Mapping[str, np.ndarray]) -> str:
+    """Identifies a molecule by its features and their order; a checkpoint keeps those it was trained on."""
+    parts = [
+        np.ascontiguousarray(molecule[name]).astype(np.int64).tobytes()
+        for name in ("atom_features", "pair_features")
+    ]
+    return hashlib.sha256(b"".join(parts)).hexdigest()
+
+
+def diffusion_process(settings: Mapping[str, Any]) -> dict[str, processes.Process]:
+    """The mean-free process of the positions."""
+    options = {key: value for key, value in settings.items() if key != "kind"}
+    kinds = {
+        "variance_exploding": processes.VarianceExploding,
+        "variance_preserving": processes.VariancePreserving,
+    }
+    return {FIELD: kinds[settings["kind"]](**options, projection=processes.mean_free)}
+
+
+def network(settings: Mapping[str, Any]) -> Graphormer:
+    """The untrained score network."""
+    sizes = {key: value for key, value in settings.items() if key != "kind"}
+    return Graphormer(tuple(ATOM_FEATURES.values()), tuple(PAIR_FEATURES.values()), **sizes)
+
+
+def score(model: nn.Module, process: dict[str, processes.Process], conditions: Conditions) -> processes.Score:
+    """The score of one molecule: the preconditioned network with the molecule's conditions."""
+    return preconditioned(lambda state, noise: {FIELD: model(state[FIELD], noise, conditions)}, process)
+
+
+@dataclass
+class DenoisingLoss:
+    """The training loss on the frames of all targets; every batch holds frames of one target.
+
+    Args:
+        frames: mean-free positions of each target in units of `scale_angstrom` [frames, atoms, 3].
+        graphs: the descriptor of each target.
+        process, noise_log_mean, noise_log_std: noise and the levels at which it is trained.
+    """
+
+    frames: list[Tensor]
+    graphs: list[MolecularGraph]
+    process: dict[str, processes.Process]
+    noise_log_mean: float
+    noise_log_std: float
+
+    def __call__(
+        self, model: nn.Module, indices: Tensor, generator: torch.Generator
+    ) -> Float[Tensor, " batch"]:
+        """Loss of the frames with these indices; an index counts through all targets, its first entry picks the target."""
+        target, local = self._target(indices)
+        clean = {FIELD: self.frames[target][local]}
+        time = noise_levels(len(local), self.process, self.noise_log_mean, self.noise_log_std, generator)
+        noise = {FIELD: self.process[FIELD].noise(clean[FIELD], generator)}
+        own_score = score(model, self.process, model.conditions(self.graphs[target]))
+        return denoising_score_matching(own_score, self.process, clean, time, noise) * unit_variance_weight(
+            self.process, time
+        )
+
+    def _target(self, indices: Tensor) -> tuple[int, Tensor]:
+        """The target of the first index, and all indices folded onto its frames."""
+        offsets = np.cumsum([0, *(len(frames) for frames in self.frames)])
+        target = int(np.searchsorted(offsets, int(indices[0]), side="right") - 1)
+        return target, (indices - int(offsets[target])) % len(self.frames[target])
+
+
+@dataclass(frozen=True)
+class TrainedModel:
+    """What sampling needs of a checkpoint, for one molecule."""
+
+    score: processes.Score
+    process: dict[str, processes.Process]
+    scale_angstrom: float
+    shape: dict[str, tuple[int, ...]]  # of one structure, by field
+    device: str
+
+    def positions_angstrom(self, state: Mapping[str, Tensor]) -> Float[np.ndarray, "frames atoms 3"]:
+        """Structures in Angstrom, float32."""
+        return (state[FIELD] * self.scale_angstrom).numpy().astype(np.float32)
+
+
+def trained_model(
+    checkpoint: Mapping[str, Any], molecule: Mapping[str, np.ndarray], device: str = "cpu"
+) -> TrainedModel:
+    """The score of one molecule from a checkpoint (see `training.save_checkpoint`), its conditions computed once.
+
+    Raises:
+        ValueError: the checkpoint was trained on other molecules.
+    """
+    settings, known = checkpoint["settings"], checkpoint["molecules"]
+    if descriptor_hash(molecule) not in known.values():
+        raise ValueError(
+            f"expected a checkpoint trained on this molecule; got one trained on {', '.join(known)}. "
+            "Train the study that holds this target, or correct the path"
+        )
+    model = network(settings["model"])
+    model.load_state_dict(checkpoint["weights"])
+    model = model.to(device).eval().requires_grad_(False)
+    conditions = model.conditions(
+        MolecularGraph.from_arrays(molecule, checkpoint["scale_angstrom"]).to(device)
+    )
+    process = diffusion_process(settings["process"])
+    shape = {FIELD: (len(molecule["atom_features"]), 3)}
+    return TrainedModel(
+        score(model, process, conditions), process, checkpoint["scale_angstrom"], shape, device
+    )
+
+
+def denoising_loss(
+    dataset: Mapping[str, np.ndarray],
+    descriptors: Mapping[str, Mapping[str, np.ndarray]],
+    settings: Mapping[str, Any],
+    device: str,
+) -> tuple[DenoisingLoss, dict[str, Tensor], float]:
+    """The training loss, the probabilities of the frames, and the scale of the data.
+
+    Args:
+        dataset: `{target}.positions_angstrom` [frames, atoms, 3] and `{target}.weights` of every target.
+        descriptors: molecule arrays of every target.
+        settings: `process` and `training` of the study.
+
+    Returns:
+        The loss; probabilities `train` and `validation` over all frames (targets count equally; validation frames are
+        contiguous stretches at the end of each target); standard deviation of all coordinates in Angstrom.
+    """
+    centred = {
+        name: processes.mean_free(torch.as_tensor(dataset[f"{name}.positions_angstrom"], dtype=torch.float32))
+        for name in descriptors
+    }
+    scale = float(np.sqrt(np.mean([positions.square().mean().item() for positions in centred.values()])))
+    graphs = [MolecularGraph.from_arrays(molecule, scale).to(device) for molecule in descriptors.values()]
+    frames = [(positions / scale).to(device) for positions in centred.values()]
+    training = settings["training"]
+    weights = [torch.as_tensor(dataset[f"{name}.weights"], dtype=torch.float32) for name in descriptors]
+    probabilities = _split(weights, training["validation_fraction"])
+    loss = DenoisingLoss(
+        frames,
+        graphs,
+        diffusion_process(settings["process"]),
+        training["noise_log_mean"],
+        training["noise_log_std"],
+    )
+    return loss, {part: values.to(device) for part, values in probabilities.items()}, scale
+
+
+def _split(weights: list[Tensor], validation_fraction: float) -> dict[str, Tensor]:
+    """Probabilities of training and of validation frames; the validation frames are the last ones of each target."""
+    parts: dict[str, list[Tensor]] = {"train": [], "validation": []}
+    for own in weights:
+        border = min(len(own) - 1, max(1, round(len(own) * (1 - validation_fraction))))
+        is_validation = torch.arange(len(own)) >= border
+        for part, mask in (("train", ~is_validation), ("validation", is_validation)):
+            parts[part].append(own * mask / (own * mask).sum() / len(weights))
+    return {part: torch.cat(values) for part, values in parts.items()}

@@ -1,0 +1,245 @@
+"""What the samples of a molecule are worth: every number beside that of molecular dynamics.
+
+All candidates are scored on the held-out reference, with as many structures as there are samples: the samples
+themselves, the noise floor (drawn by weight from the training replica), plain dynamics of equal cost, and the
+tight reference. Intervals hold the error of the candidate alone: samples are resampled one by one, frames of
+dynamics in `BLOCKS` blocks of time.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+
+from dig_core.evaluation import landscape as landscapes
+from dig_core.evaluation import statistics, validity
+from dig_core.evaluation.energy_distributions import EnergyReference, energy_reference
+from dig_core.evaluation.landscape import Landscape
+from dig_core.evaluation.statistics import TorsionRegion
+from dig_core.evaluation.tight_reference import TightReference
+from dig_core.settings import Evaluation
+from dig_core.systems.molecule import physical_filter
+from dig_core.systems.molecule_series import (
+    BLOCKS,
+    Arrays,
+    Coordinates,
+    Series,
+    Sources,
+    all_series,
+    coordinates,
+)
+
+SEED = 0
+Scores = dict[str, float]
+
+
+@dataclass(frozen=True)
+class CutLandscape(Landscape):
+    """A landscape whose low-energy bins end at the study's own cutoff."""
+
+    cutoff_kcal_per_mol: float = landscapes.LOW_ENERGY_CUTOFF_KCAL_PER_MOL
+
+    def low_energy_bins(self, cutoff_kcal_per_mol: float | None = None) -> Bool[np.ndarray, "x_bins y_bins"]:
+        """Bins with F <= F_min + cutoff."""
+        cutoff = self.cutoff_kcal_per_mol if cutoff_kcal_per_mol is None else cutoff_kcal_per_mol
+        return super().low_energy_bins(cutoff)
+
+
+@dataclass(frozen=True)
+class Yardstick:
+    """The held-out reference: a landscape by plane (suffix of the keys), and energies where they are known."""
+
+    planes: Mapping[str, Landscape]
+    energies: EnergyReference | None = None
+
+    def scores(self, series: Series, chosen: Int[np.ndarray, "count"]) -> Scores:
+        """All landscape and energy numbers of the chosen structures, equally weighted."""
+        values: Scores = {}
+        for suffix in self.planes.keys() & series.planes.keys():
+            points = series.planes[suffix][chosen]
+            values |= landscapes.landscape_metrics(points, self.planes[suffix], suffix=suffix)
+        if self.energies is not None and series.energies is not None:
+            values |= self.energies.scores(series.energies[chosen])
+        return values
+
+
+@dataclass(frozen=True)
+class Study:
+    """Settings of an evaluation and its random numbers, which come in a fixed order."""
+
+    settings: Evaluation
+    temperature_K: float
+    generator: np.random.Generator = field(default_factory=lambda: np.random.default_rng(SEED))
+
+    @property
+    def regions(self) -> dict[str, TorsionRegion]:
+        """Named states of the torsion plane."""
+        states = self.settings.states
+        return {name: TorsionRegion(state.phi_deg, state.psi_deg) for name, state in states.items()}
+
+    def landscape(self, points: np.ndarray, edges: landscapes.Edges, weights: np.ndarray) -> Landscape:
+        """Landscape at the study's temperature, with its cutoff."""
+        return self.cut(landscapes.landscape(points, edges, self.temperature_K, weights))
+
+    def cut(self, full: Landscape) -> CutLandscape:
+        """The same landscape with the study's cutoff for low-energy bins."""
+        cutoff = self.settings.low_energy_cutoff_kcal_per_mol
+        return CutLandscape(full.x_edges, full.y_edges, full.probability, full.temperature_K, cutoff)
+
+    def with_intervals(self, statistic: Callable[[np.ndarray], Scores], series: Series) -> Scores:
+        """The statistic of all structures of a series, with bootstrap intervals."""
+        count, repeats = len(series.weights), self.settings.bootstrap_repeats
+        replicates = statistics.bootstrap(statistic, count, repeats, self.generator, series.block)
+        return statistics.with_intervals(statistic(np.arange(count)), replicates)
+
+
+def yardstick(study: Study, reference: Series, plane: Coordinates, count: int) -> Yardstick:
+    """Landscapes and energies of the reference, for candidates of `count` structures."""
+    bins, planes = study.settings.bins, {}
+    for suffix, points in reference.planes.items():
+        periodic = plane.is_torsion_plane and suffix == ""
+        edges = landscapes.torsion_edges(bins) if periodic else landscapes.reference_edges(points, bins)
+        planes[suffix] = study.landscape(points, edges, reference.weights)
+    known = reference.energies is not None
+    energies = energy_reference(reference.energies, reference.weights, count) if known else None
+    return Yardstick(planes, energies)
+
+
+def evaluate(sources: Sources, study: Study) -> tuple[Scores, dict[str, Series], dict[str, Landscape]]:
+    """All metrics by key, the prepared series, and the landscapes `reference`, `tight_reference`."""
+    plane = coordinates(sources.molecule, sources.training, study.settings.tica_lag_ps)
+    compared = all_series(sources, plane)
+    count = len(compared["samples"].weights)
+    measure = yardstick(study, compared["reference"], plane, count)
+    tight = sources.tight_reference if plane.is_torsion_plane else None
+    found = {"reference": measure.planes[""]}
+    metrics: Scores = {"samples": count}
+    metrics |= sample_metrics(sources, study, compared["samples"], measure)
+    metrics |= competitor_metrics(study, compared, measure)
+    if tight is not None:
+        found["tight_reference"] = study.cut(tight.landscape(study.settings.bins, study.temperature_K))
+        metrics |= tight_metrics(study, tight, compared["samples"], measure)
+    metrics |= reference_metrics(sources, study, compared, measure)
+    metrics |= (
+        population_metrics(study, compared, tight) if len(sources.molecule["backbone_torsions"]) else {}
+    )
+    return {key: value for key, value in metrics.items() if np.isfinite(value)}, compared, found
+
+
+def sample_metrics(sources: Sources, study: Study, samples: Series, measure: Yardstick) -> Scores:
+    """Landscape and energy numbers, validity and populations of the samples, with intervals."""
+    marks = indicators(sources.samples["positions_angstrom"], sources.molecule)
+    if len(sources.molecule["backbone_torsions"]):
+        marks |= {f"population_{name}": inside for name, inside in states(study, samples).items()}
+
+    def statistic(chosen: np.ndarray) -> Scores:
+        shares = {key: float(mark[chosen].mean()) for key, mark in marks.items()}
+        return measure.scores(samples, chosen) | shares
+
+    return study.with_intervals(statistic, samples)
+
+
+def competitor_metrics(study: Study, compared: Mapping[str, Series], measure: Yardstick) -> Scores:
+    """Numbers of the noise floor and of plain dynamics: as many frames as samples, drawn by weight."""
+    count, values = len(compared["samples"].weights), {}
+    for name, suffix in (("training", "noise_floor"), ("competitor", "equal_cost_md")):
+        if name in compared:
+            own = study.with_intervals(_drawn(study, compared[name], measure, count), compared[name])
+            values |= suffixed(own, suffix)
+    return values
+
+
+def _drawn(study: Study, own: Series, measure: Yardstick, count: int) -> Callable[[np.ndarray], Scores]:
+    def statistic(frames: np.ndarray) -> Scores:
+        draws = statistics.draw_by_weight(own.weights[frames], count, study.generator)
+        return measure.scores(own, frames[draws])
+
+    return statistic
+
+
+def tight_metrics(study: Study, tight: TightReference, samples: Series, measure: Yardstick) -> Scores:
+    """Numbers of the tight reference on the held-out one, and of the samples on the tight reference."""
+    count = len(samples.weights)
+    points = {"": tight.draw(count, study.generator)}
+    drawn = Series(points[""], samples.weights, points, None, correlated=False)
+    values = suffixed(study.with_intervals(lambda i: measure.scores(drawn, i), drawn), "tight_reference")
+    finest = Yardstick({"": study.cut(tight.landscape(study.settings.bins, study.temperature_K))})
+    against = study.with_intervals(lambda i: finest.scores(samples, i), samples)
+    return values | suffixed(against, "against_tight_reference")
+
+
+def reference_metrics(
+    sources: Sources, study: Study, compared: Mapping[str, Series], measure: Yardstick
+) -> Scores:
+    """Median energy and validity of the reference; effective sample sizes of both replicas."""
+    values, reference = {}, compared["reference"]
+    for name in ("training", "reference"):
+        size, frames = statistics.kish_effective_size(compared[name].weights), len(compared[name].weights)
+        values |= {f"frames_{name}": frames, f"effective_sample_size_{name}": size}
+        values[f"effective_sample_size_fraction_{name}"] = size / frames
+    if reference.energies is not None:
+        median = statistics.weighted_quantile(reference.energies, 0.5, reference.weights)
+        values["energy_median_kJ_per_mol_reference"] = median
+        values["energy_p99_kJ_per_mol_reference"] = measure.energies.p99
+    # As many frames as samples are enough to judge validity.
+    chosen = statistics.draw_by_weight(reference.weights, len(compared["samples"].weights), study.generator)
+    marks = indicators(sources.reference["positions_angstrom"][chosen], sources.molecule)
+    return values | {f"{key}_reference": float(mark.mean()) for key, mark in marks.items()}
+
+
+def population_metrics(study: Study, compared: Mapping[str, Series], tight: TightReference | None) -> Scores:
+    """Populations of the states in every source but the samples, and standard errors in all.
+
+    Samples are independent (binomial error); frames of dynamics are resampled in blocks.
+    """
+    values: Scores = {}
+    for source, own in compared.items():
+        ending = {"samples": "", "competitor": "_equal_cost_md"}.get(source, f"_{source}")
+        for name, inside in states(study, own).items():
+            key, share = f"population_{name}{ending}", float(own.weights[inside].sum())
+            values[key], values[f"{key}_standard_error"] = share, population_error(study, own, inside)
+    for name, region in study.regions.items() if tight is not None else ():
+        key = f"population_{name}_tight_reference"
+        values[key] = tight.population(region)
+        values[f"{key}_standard_error"] = tight.population_standard_error(region, study.generator)
+    return values
+
+
+def population_error(study: Study, own: Series, inside: Bool[np.ndarray, "frames"]) -> float:
+    """Standard error of a population: binomial, or by blocks for correlated frames."""
+    if not own.correlated:
+        return float(inside.std() / np.sqrt(len(inside)))
+    blocks = min(BLOCKS, len(inside))
+    return (
+        statistics.block_standard_error(inside, own.weights, study.generator, blocks)
+        if blocks > 1
+        else np.nan
+    )
+
+
+def states(study: Study, own: Series) -> dict[str, Bool[np.ndarray, "frames"]]:
+    """Which structures lie in which state, by the first residue's phi and psi."""
+    return {name: region.contains(own.torsions[:, :2]) for name, region in study.regions.items()}
+
+
+def indicators(
+    positions: Float[np.ndarray, "frames atoms 3"], molecule: Arrays
+) -> dict[str, Bool[np.ndarray, "frames"]]:
+    """Which structures are valid, fulfil each criterion of validity, or are mirror images, by metric."""
+    verdict = physical_filter(positions, molecule)
+    marks = {f"valid_{name}_fraction": getattr(verdict, name) for name in validity.CRITERIA}
+    marks["valid_fraction"] = verdict.valid
+    if len(molecule["stereocentres"]):
+        marks["mirror_image_fraction"] = ~verdict.chirality
+    return marks
+
+
+def suffixed(values: Scores, suffix: str) -> Scores:
+    """Put a suffix behind each metric's name, before `_ci_low` and `_ci_high`."""
+    endings = ("_ci_low", "_ci_high")
+    named = {}
+    for key, value in values.items():
+        ending = next((e for e in endings if key.endswith(e)), "")
+        named[f"{key.removesuffix(ending)}_{suffix}{ending}"] = value
+    return named

@@ -1,0 +1,240 @@
+"""Settings and paths for all rules; nothing here computes anything."""
+
+import os
+import sys
+from pathlib import Path
+
+# Scripts import dig_core from this checkout, whatever else is installed.
+sys.path.insert(0, workflow.basedir)
+os.environ.update(
+    PYTHONPATH=f"{workflow.basedir}{os.pathsep}{os.getenv('PYTHONPATH', '')}"
+)
+
+from dig_core import costs
+from dig_core.config import ConfigError, plain, read_config
+
+
+configfile: os.path.join(workflow.basedir, "config", "config.yaml")
+
+
+try:
+    CONFIG = read_config(
+        config, os.path.relpath(Path(workflow.basedir, "config", "config.yaml"))
+    )
+except ConfigError as error:
+    sys.exit(f"error: {error}")
+
+SETTINGS = {name: plain(study) for name, study in CONFIG.studies.items()}
+
+
+wildcard_constraints:
+    system="|".join(CONFIG.studies),
+    target="|".join({t for study in CONFIG.studies.values() for t in study.targets}),
+    replica=r"[1-9]\d*|competitor",
+
+
+def setting(*keys):
+    """Return a params function: that part of the study's settings, as plain values; None where it is absent."""
+
+    def part(wildcards):
+        value = SETTINGS[wildcards.system]
+        for key in keys:
+            value = (value or {}).get(key.format(**wildcards))
+        return value
+
+    return part
+
+
+def dynamics_settings(wildcards):
+    """Settings of one simulation only: a longer competitor must not repeat the replicas."""
+    data = CONFIG.studies[wildcards.system].data
+    return plain(data.dynamics(wildcards.replica))
+
+
+def building_settings(wildcards):
+    """What a target's topology follows from: the force field, and the user's frames where there are some."""
+    data = SETTINGS[wildcards.system]["data"]
+    keys = ("source", "force_field", "topology", "files", "selection")
+    return {key: data[key] for key in keys if key in data}
+
+
+def reading_settings(wildcards):
+    """How frames are read and split; what concerns energies or simulations is left out."""
+    keys = (
+        "source",
+        "stride",
+        "first_frame",
+        "held_out_fraction",
+        "frame_interval_ps",
+        "weights",
+        "selection",
+        "topology",
+        "files",
+    )
+    data = SETTINGS[wildcards.system]["data"]
+    if data["source"] == "simulate":
+        return {"source": "simulate"}
+    return {key: data[key] for key in keys}
+
+
+def evaluation_settings(wildcards):
+    """Settings of the evaluation without the comparison of solvers, which has its own rule."""
+    values = dict(SETTINGS[wildcards.system]["evaluation"])
+    values.pop("sampler_comparison")
+    return values
+
+
+def minutes(rule_name):
+    """Return a resource function: run time in minutes, estimated from the settings."""
+
+    def runtime(wildcards):
+        study = CONFIG.studies[wildcards.system]
+        return costs.runtime_minutes(
+            rule_name, study, getattr(wildcards, "replica", "1")
+        )
+
+    return runtime
+
+
+def memory(rule_name):
+    """Return a resource function: memory in MB, estimated from the settings."""
+    return lambda wildcards: costs.memory_MB(
+        rule_name, CONFIG.studies[wildcards.system]
+    )
+
+
+def library(*names):
+    """Return library files as inputs of a cheap rule, so that it runs again when they are edited."""
+    folder = Path(workflow.basedir, "dig_core")
+    # Relative, so that moving the checkout does not look like a change.
+    return [os.path.relpath(folder / name) for name in names]
+
+
+def simulated(study):
+    """Whether the workflow makes the study's frames itself."""
+    return CONFIG.studies[study].data.source == "simulate"
+
+
+def has_energies(study):
+    """Whether energies can be computed: a force field is given."""
+    return bool(CONFIG.studies[study].data.force_field)
+
+
+def target_sources(wildcards):
+    """Files that describe a target: its PDB file, or the topology of the user's trajectory."""
+    study = CONFIG.studies[wildcards.system]
+    own = [] if simulated(wildcards.system) else [study.data.topology, study.data.files[0]]
+    return [file for file in [study.targets[wildcards.target].pdb, *own] if file]
+
+
+def replica_files(system, target, held_out):
+    """Frames that train, or those that are held out: simulated replicas, or the user's files."""
+    data = CONFIG.studies[system].data
+    if simulated(system):
+        folder = f"results/{system}/{target}/simulation"
+        files = [f"{folder}/{replica}.npz" for replica in range(1, data.replicas + 1)]
+    else:
+        files = list(data.files)
+    # One file alone gives both: its last part is held out.
+    return files[-1:] if held_out else files[:-1] or files
+
+
+def training_files(wildcards):
+    """Frames of all targets that train the network."""
+    targets = CONFIG.studies[wildcards.system].targets
+    return [
+        f for t in targets for f in replica_files(wildcards.system, t, held_out=False)
+    ]
+
+
+def held_out_files(wildcards):
+    """Frames of one target that the network never sees."""
+    return replica_files(wildcards.system, wildcards.target, held_out=True)
+
+
+def weight_files(held_out):
+    """Return an input function: weights of the user's frames, in the order of their files."""
+
+    def files(wildcards):
+        weights = list(
+            getattr(CONFIG.studies[wildcards.system].data, "weights", None) or []
+        )
+        return weights[-1:] if held_out else weights[:-1] or weights
+
+    return files
+
+
+def of_targets(pattern):
+    """Return an input function: the file of every target of the study."""
+
+    def files(wildcards):
+        targets = CONFIG.studies[wildcards.system].targets
+        return expand(pattern, system=wildcards.system, target=targets)
+
+    return files
+
+
+def competitor_file(wildcards):
+    """Plain dynamics at equal cost, where the study asks for it."""
+    if CONFIG.studies[wildcards.system].data.competitor_duration_ns is None:
+        return []
+    return f"results/{wildcards.system}/{wildcards.target}/simulation/competitor.npz"
+
+
+def tight_reference_file(wildcards):
+    """The bundled histogram, where the study names one."""
+    name = CONFIG.studies[wildcards.system].data.tight_reference
+    return library(f"data/bundled/{name}.npz") if name else []
+
+
+def figure_files(name, folder="results/figures"):
+    """The three files of a figure: picture, vector graphics, and the numbers it shows."""
+    return [f"{folder}/{name}.{suffix}" for suffix in ("png", "pdf", "parquet")]
+
+
+def study_figures(study):
+    """Names of the figures that a study has."""
+    comparison = CONFIG.studies[study].evaluation.sampler_comparison
+    names = ["landscape", "learning_curve"]
+    names += ["energies"] if has_energies(study) else []
+    return names + (["samplers"] if comparison else [])
+
+
+def study_results(study):
+    """Everything a study leaves for its reader."""
+    folder = f"results/{study}"
+    metrics = [f"{folder}/{t}/metrics.json" for t in CONFIG.studies[study].targets]
+    figures = [
+        f for n in study_figures(study) for f in figure_files(n, f"{folder}/figures")
+    ]
+    return [*metrics, *figures, f"results/tables/{study}.csv"]
+
+
+def landscape_data(wildcards):
+    """Evaluations of all targets of the studies that figure 2a shows."""
+    shown = CONFIG.figures.get("figure_2a", ())
+    return [
+        f"results/{study}/{target}/evaluation.npz"
+        for study in shown
+        for target in CONFIG.studies[study].targets
+    ]
+
+
+def announcement(dag, cores):
+    """Say how many jobs there are, and about how long and how much disk they take."""
+    jobs = []
+    for job in dag.needrun_jobs():
+        if not job.is_norun:
+            study = job.wildcards_dict.get("system", "")
+            replica = job.wildcards_dict.get("replica", "1")
+            cost = costs.cost(job.rule.name, CONFIG.studies.get(study), replica)
+            jobs.append((study, job.rule.name, cost))
+    seconds, megabytes = costs.plan(jobs, cores)
+    return (
+        f"{len(jobs)} jobs to run: about {max(1, round(seconds / 60))} minutes on {cores} core(s)"
+        f" and {max(1, round(megabytes))} MB of disk"
+    )
+
+
+onstart:
+    print(announcement(workflow.dag, workflow.cores or 1), file=sys.stderr)

@@ -1,0 +1,95 @@
+rule build:
+    """Build a molecule: topology, starting structure and the graph that the network sees."""
+    input:
+        target_sources,
+    output:
+        topology="results/{system}/{target}/topology.pdb",
+        molecule="results/{system}/{target}/molecule.npz",
+    log:
+        "results/logs/build/{system}_{target}.log",
+    conda:
+        "../envs/simulation.yaml"
+    threads: 1
+    resources:
+        mem_mb=memory("build"),
+        runtime=minutes("build"),
+    params:
+        kind=setting("kind"),
+        target=setting("targets", "{target}"),
+        data=building_settings,
+    script:
+        "../workflow_scripts/build.py"
+
+
+rule simulate:
+    """Run one replica of molecular dynamics; goes on where an interrupted run stopped."""
+    input:
+        topology="results/{system}/{target}/topology.pdb",
+        molecule="results/{system}/{target}/molecule.npz",
+    output:
+        frames="results/{system}/{target}/simulation/{replica}.npz",
+        trajectory="results/{system}/{target}/simulation/{replica}.xtc",
+    log:
+        "results/logs/simulate/{system}_{target}_{replica}.log",
+    conda:
+        "../envs/simulation.yaml"
+    threads: 1
+    resources:
+        mem_mb=memory("simulate"),
+        runtime=minutes("simulate"),
+    params:
+        kind=setting("kind"),
+        data=dynamics_settings,
+        temperature_K=setting("temperature_K"),
+        partial="results/{system}/{target}/simulation/{replica}.partial",
+    script:
+        "../workflow_scripts/simulate.py"
+
+
+rule prepare:
+    """Collect the frames of all targets that train the network."""
+    input:
+        frames=training_files,
+        weights=weight_files(held_out=False),
+        topologies=of_targets("results/{system}/{target}/topology.pdb"),
+        molecules=of_targets("results/{system}/{target}/molecule.npz"),
+    output:
+        dataset="results/{system}/dataset.npz",
+    log:
+        "results/logs/prepare/{system}.log",
+    conda:
+        "../envs/simulation.yaml"
+    threads: 1
+    resources:
+        mem_mb=memory("prepare"),
+        runtime=minutes("prepare"),
+    params:
+        data=reading_settings,
+        targets=setting("targets"),
+        temperature_K=setting("temperature_K"),
+    script:
+        "../workflow_scripts/prepare.py"
+
+
+rule prepare_reference:
+    """Set aside the frames of a target that the network never sees."""
+    input:
+        frames=held_out_files,
+        weights=weight_files(held_out=True),
+        topology="results/{system}/{target}/topology.pdb",
+        molecule="results/{system}/{target}/molecule.npz",
+    output:
+        reference="results/{system}/{target}/reference.npz",
+    log:
+        "results/logs/prepare_reference/{system}_{target}.log",
+    conda:
+        "../envs/simulation.yaml"
+    threads: 1
+    resources:
+        mem_mb=memory("prepare_reference"),
+        runtime=minutes("prepare_reference"),
+    params:
+        data=reading_settings,
+        temperature_K=setting("temperature_K"),
+    script:
+        "../workflow_scripts/prepare_reference.py"

@@ -1,0 +1,64 @@
+rule evaluate:
+    """Compare the samples with the held-out reference, the noise floor and plain dynamics of equal cost."""
+    input:
+        samples="results/{system}/{target}/samples.npz",
+        dataset="results/{system}/dataset.npz",
+        reference="results/{system}/{target}/reference.npz",
+        topology="results/{system}/{target}/topology.pdb",
+        molecule="results/{system}/{target}/molecule.npz",
+        checkpoint="results/{system}/model/checkpoint.pt",
+        competitor=competitor_file,
+        tight_reference=tight_reference_file,
+        library=library(
+            "evaluation/landscape.py",
+            "evaluation/statistics.py",
+            "evaluation/tica.py",
+            "evaluation/validity.py",
+        ),
+    output:
+        metrics="results/{system}/{target}/metrics.json",
+        evaluation="results/{system}/{target}/evaluation.npz",
+    log:
+        "results/logs/evaluate/{system}_{target}.log",
+    conda:
+        "../envs/simulation.yaml"
+    threads: 1
+    resources:
+        mem_mb=memory("evaluate"),
+        runtime=minutes("evaluate"),
+    params:
+        evaluation=evaluation_settings,
+        temperature_K=setting("temperature_K"),
+        force_field=setting("data", "force_field"),
+        platform=setting("data", "platform"),
+    script:
+        "../workflow_scripts/evaluate.py"
+
+
+rule table_metrics:
+    """Write the metrics of a study as one table: samples, noise floor, equal-cost MD, tight reference."""
+    input:
+        metrics=of_targets("results/{system}/{target}/metrics.json"),
+    output:
+        table=report(
+            "results/tables/{system}.csv",
+            caption="captions.rst",
+            category="{system}",
+            labels={"content": "metrics"},
+        ),
+    log:
+        "results/logs/table_metrics/{system}.log",
+    conda:
+        "../envs/simulation.yaml"
+    threads: 1
+    resources:
+        mem_mb=memory("table_metrics"),
+        runtime=minutes("table_metrics"),
+    params:
+        targets=setting("targets"),
+        caption=(
+            "Every metric of the samples beside the same number for the noise floor (as many frames of the"
+            " training replica), for plain molecular dynamics of equal cost, and for the tight reference."
+        ),
+    script:
+        "../workflow_scripts/table_metrics.py"

@@ -1,0 +1,172 @@
+rule figure_landscape:
+    """Draw the free-energy landscape: reference as contours, samples as dots, representative structures."""
+    input:
+        evaluations=of_targets("results/{system}/{target}/evaluation.npz"),
+        samples=of_targets("results/{system}/{target}/samples.npz"),
+        molecules=of_targets("results/{system}/{target}/molecule.npz"),
+        library=library("plotting.py"),
+    output:
+        png=report(
+            "results/{system}/figures/landscape.png",
+            caption="captions.rst",
+            category="{system}",
+            labels={"content": "free-energy landscape"},
+        ),
+        pdf="results/{system}/figures/landscape.pdf",
+        parquet="results/{system}/figures/landscape.parquet",
+    log:
+        "results/logs/figure_landscape/{system}.log",
+    conda:
+        "../envs/simulation.yaml"
+    threads: 1
+    resources:
+        mem_mb=memory("figure_landscape"),
+        runtime=minutes("figure_landscape"),
+    params:
+        evaluation=evaluation_settings,
+        temperature_K=setting("temperature_K"),
+        caption=(
+            "Free-energy landscape over the backbone torsions: contours are the held-out molecular dynamics in"
+            " kcal/mol, dots are structures drawn from the diffusion model; representative structures are shown."
+        ),
+    script:
+        "../workflow_scripts/figure_landscape.py"
+
+
+rule figure_energies:
+    """Draw the distribution of energies of the samples beside that of molecular dynamics."""
+    input:
+        evaluations=of_targets("results/{system}/{target}/evaluation.npz"),
+        library=library("plotting.py"),
+    output:
+        png=report(
+            "results/{system}/figures/energies.png",
+            caption="captions.rst",
+            category="{system}",
+            labels={"content": "energies"},
+        ),
+        pdf="results/{system}/figures/energies.pdf",
+        parquet="results/{system}/figures/energies.parquet",
+    log:
+        "results/logs/figure_energies/{system}.log",
+    conda:
+        "../envs/simulation.yaml"
+    threads: 1
+    resources:
+        mem_mb=memory("figure_energies"),
+        runtime=minutes("figure_energies"),
+    params:
+        temperature_K=setting("temperature_K"),
+        caption=(
+            "Distribution of potential energies in kJ/mol: structures drawn from the diffusion model, without"
+            " any relaxation, beside the held-out molecular dynamics."
+        ),
+    script:
+        "../workflow_scripts/figure_energies.py"
+
+
+rule figure_samplers:
+    """Draw the quality of the samples against the number of steps, for every solver."""
+    input:
+        comparisons=of_targets("results/{system}/{target}/sampler_comparison.npz"),
+        evaluations=of_targets("results/{system}/{target}/evaluation.npz"),
+        library=library("plotting.py"),
+    output:
+        png=report(
+            "results/{system}/figures/samplers.png",
+            caption="captions.rst",
+            category="{system}",
+            labels={"content": "quality against steps"},
+        ),
+        pdf="results/{system}/figures/samplers.pdf",
+        parquet="results/{system}/figures/samplers.parquet",
+    log:
+        "results/logs/figure_samplers/{system}.log",
+    conda:
+        "../envs/simulation.yaml"
+    threads: 1
+    resources:
+        mem_mb=memory("figure_samplers"),
+        runtime=minutes("figure_samplers"),
+    params:
+        evaluation=setting("evaluation"),
+        temperature_K=setting("temperature_K"),
+        caption=(
+            "Quality against the number of network evaluations for every solver: distance of the energy"
+            " distributions and divergence of the landscapes, with bootstrap errors."
+        ),
+    script:
+        "../workflow_scripts/figure_samplers.py"
+
+
+rule figure_learning_curve:
+    """Draw the loss on training and validation frames against the optimiser steps."""
+    input:
+        history="results/{system}/model/history.csv",
+        library=library("plotting.py"),
+    output:
+        png=report(
+            "results/{system}/figures/learning_curve.png",
+            caption="captions.rst",
+            category="{system}",
+            labels={"content": "learning curve"},
+        ),
+        pdf="results/{system}/figures/learning_curve.pdf",
+        parquet="results/{system}/figures/learning_curve.parquet",
+    log:
+        "results/logs/figure_learning_curve/{system}.log",
+    conda:
+        "../envs/simulation.yaml"
+    threads: 1
+    resources:
+        mem_mb=memory("figure_learning_curve"),
+        runtime=minutes("figure_learning_curve"),
+    params:
+        caption=(
+            "Learning curve: denoising loss on training frames and on frames kept for validation against the"
+            " number of optimiser steps."
+        ),
+    script:
+        "../workflow_scripts/figure_learning_curve.py"
+
+
+rule figure_2a:
+    """Draw Figure 2a: the landscapes of the studies that config/config.yaml lists for it."""
+    input:
+        evaluations=landscape_data,
+        library=library("plotting.py"),
+    output:
+        png=report(
+            "results/figures/figure_2a.png",
+            caption="captions.rst",
+            category="Figures",
+            labels={"content": "figure 2a"},
+        ),
+        pdf="results/figures/figure_2a.pdf",
+        parquet="results/figures/figure_2a.parquet",
+    log:
+        "results/logs/figure_2a.log",
+    conda:
+        "../envs/simulation.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=10,
+    params:
+        studies=list(CONFIG.figures.get("figure_2a", ())),
+        caption=(
+            "Figure 2a of the paper (Nature Machine Intelligence 2024): structures drawn from the diffusion"
+            " model laid over the free-energy landscape of molecular dynamics."
+        ),
+    script:
+        "../workflow_scripts/figure_2a.py"
+
+
+for study in CONFIG.studies:
+
+    rule:
+        """Make everything about this study: metrics, figures and table."""
+        name:
+            study
+        input:
+            study_results(study),

@@ -1,0 +1,51 @@
+rule sample:
+    """Draw structures of a target from the trained model."""
+    input:
+        checkpoint="results/{system}/model/checkpoint.pt",
+        topology="results/{system}/{target}/topology.pdb",
+        molecule="results/{system}/{target}/molecule.npz",
+    output:
+        samples="results/{system}/{target}/samples.npz",
+        trajectory="results/{system}/{target}/samples.xtc",
+    log:
+        "results/logs/sample/{system}_{target}.log",
+    conda:
+        "../envs/learning.yaml"
+    threads: 1
+    resources:
+        mem_mb=memory("sample"),
+        runtime=minutes("sample"),
+    params:
+        kind=setting("kind"),
+        sampler=setting("sampler"),
+    script:
+        "../workflow_scripts/sample.py"
+
+
+rule compare_samplers:
+    """Draw structures with several solvers and numbers of steps."""
+    input:
+        checkpoint="results/{system}/model/checkpoint.pt",
+        topology="results/{system}/{target}/topology.pdb",
+        molecule="results/{system}/{target}/molecule.npz",
+        reference="results/{system}/{target}/reference.npz",
+    output:
+        comparison="results/{system}/{target}/sampler_comparison.npz",
+    log:
+        "results/logs/compare_samplers/{system}_{target}.log",
+    conda:
+        "../envs/learning.yaml"
+    threads: 1
+    resources:
+        mem_mb=memory("compare_samplers"),
+        runtime=minutes("compare_samplers"),
+    params:
+        kind=setting("kind"),
+        comparison=setting("evaluation", "sampler_comparison"),
+        batch_size=setting("sampler", "batch_size"),
+        seed=setting("sampler", "seed"),
+        temperature_K=setting("temperature_K"),
+        force_field=setting("data", "force_field"),
+        platform=setting("data", "platform"),
+    script:
+        "../workflow_scripts/compare_samplers.py"

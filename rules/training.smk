@@ -1,0 +1,27 @@
+rule train:
+    """Train the score network of a study; goes on where an interrupted run stopped."""
+    input:
+        dataset="results/{system}/dataset.npz",
+        molecules=of_targets("results/{system}/{target}/molecule.npz"),
+    output:
+        checkpoint="results/{system}/model/checkpoint.pt",
+        history="results/{system}/model/history.csv",
+        training="results/{system}/model/training.json",
+    log:
+        "results/logs/train/{system}.log",
+    conda:
+        "../envs/learning.yaml"
+    threads: 1
+    resources:
+        mem_mb=memory("train"),
+        runtime=minutes("train"),
+    params:
+        kind=setting("kind"),
+        targets=setting("targets"),
+        model=setting("model"),
+        process=setting("process"),
+        training=setting("training"),
+        temperature_K=setting("temperature_K"),
+        partial="results/{system}/model/checkpoint.partial.pt",
+    script:
+        "../workflow_scripts/train.py"

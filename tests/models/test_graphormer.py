@@ -1,0 +1,105 @@
+"""Symmetries of the score network, in float64 and with all weights random."""
+
+import pytest
+import torch
+
+from dig_core.data.features import ATOM_FEATURES, PAIR_FEATURES
+from dig_core.models.graphormer import Graphormer
+from dig_core.structure import MolecularGraph, collate
+from tests.molecules_for_tests import graph, noisy, peptide, small_molecule, tiny_network
+
+ALANINE = peptide()[1]
+NOISE = torch.tensor([0.01, 0.3, 5.0]).double()
+
+
+def output(network, molecule_graph, positions, noise=NOISE):
+    return network(positions, noise, network.conditions(molecule_graph))
+
+
+def rotation(seed: int = 1) -> torch.Tensor:
+    q, _ = torch.linalg.qr(torch.randn(3, 3, generator=torch.Generator().manual_seed(seed)).double())
+    return q * torch.linalg.det(q)
+
+
+def test_rotation_turns_the_output_and_translation_leaves_it():
+    network, positions = tiny_network(), noisy(ALANINE, 3, 0.3)
+    expected = output(network, graph(ALANINE), positions) @ rotation().T
+    moved = output(network, graph(ALANINE), positions @ rotation().T + torch.tensor([1.0, -2.0, 3.0]))
+    torch.testing.assert_close(moved, expected, atol=1e-10, rtol=1e-10)
+    assert expected.abs().max() > 0.1
+
+
+def test_permuted_atoms_give_permuted_output():
+    network, positions = tiny_network(), noisy(ALANINE, 3, 0.3)
+    order = torch.randperm(22, generator=torch.Generator().manual_seed(2))
+    own = graph(ALANINE)
+    permuted = MolecularGraph(
+        own.atoms[:, order], own.pairs[:, order][:, :, order], own.bounds[:, order][:, :, order], own.mask
+    )
+    torch.testing.assert_close(
+        output(network, permuted, positions[:, order]), output(network, own, positions)[:, order]
+    )
+
+
+def test_padding_changes_nothing_and_stays_zero():
+    network, methanol = tiny_network(), small_molecule("CO")
+    batch = collate([graph(methanol), graph(ALANINE)])
+    positions = torch.full((2, 22, 3), 7.0).double()
+    positions[0, :6], positions[1] = noisy(methanol, 1, 0.3)[0], noisy(ALANINE, 1, 0.3)[0]
+    together = output(network, batch, positions, NOISE[:2])
+    alone = output(network, graph(methanol), positions[:1, :6], NOISE[:1])
+    torch.testing.assert_close(together[:1, :6], alone)
+    assert (together[0, 6:] == 0).all()
+
+
+def test_batch_equals_loop():
+    network, positions = tiny_network(), noisy(ALANINE, 3, 0.3)
+    together = output(network, graph(ALANINE), positions)
+    single = [output(network, graph(ALANINE), positions[i : i + 1], NOISE[i : i + 1]) for i in range(3)]
+    torch.testing.assert_close(together, torch.cat(single))
+
+
+def test_mirror_images_are_told_apart():
+    """A network of distances alone would answer a mirror image with the mirrored output, whatever its weights."""
+    network, positions = tiny_network(), noisy(ALANINE, 3, 0.05)
+    mirror = torch.tensor([-1.0, 1.0, 1.0]).double()
+    difference = (
+        output(network, graph(ALANINE), positions * mirror)
+        - output(network, graph(ALANINE), positions) * mirror
+    )
+    assert difference.abs().max() > 1e-2
+
+
+def test_the_graph_knows_l_from_d():
+    network = tiny_network()
+    left, right = (small_molecule(f"CC(=O)N{c}(C)C(=O)NC") for c in ("[C@@H]", "[C@H]"))
+    outputs = [output(network, graph(molecule), noisy(left, 1, 0.1), NOISE[:1]) for molecule in (left, right)]
+    assert (outputs[0] - outputs[1]).abs().max() > 1e-3
+
+
+def test_derivatives_are_finite_where_atoms_coincide():
+    network = tiny_network()
+    positions = torch.zeros(3, 22, 3).double().requires_grad_()
+    output(network, graph(ALANINE), positions).square().sum().backward()
+    assert torch.isfinite(positions.grad).all()
+    assert all(torch.isfinite(w.grad).all() for w in network.parameters() if w.grad is not None)
+
+
+def test_every_weight_is_used():
+    network = tiny_network()
+    output(network, graph(ALANINE), noisy(ALANINE, 3, 0.3)).square().sum().backward()
+    assert [name for name, weights in network.named_parameters() if weights.grad is None] == []
+
+
+@pytest.mark.parametrize("size", [{"layers": 12, "width": 768, "heads": 32}])
+def test_paper_scale_can_be_built(size):
+    with torch.device("meta"):
+        network = Graphormer(
+            tuple(ATOM_FEATURES.values()),
+            tuple(PAIR_FEATURES.values()),
+            **size,
+            radial_features=128,
+            head_width=128,
+        )
+    parameters = sum(weights.numel() for weights in network.parameters())
+    assert 80e6 < parameters < 200e6

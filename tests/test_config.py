@@ -1,0 +1,288 @@
+"""Settings: the shipped files are valid, mistakes give one helpful line, and the schema is in step."""
+
+import copy
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from dig_core import costs
+from dig_core.config import ConfigError, load_config, load_study, main, plain, schema, validated
+from dig_core.settings import RESERVED_NAMES, Study
+
+ROOT = Path(__file__).parents[1]
+SHIPPED = sorted((ROOT / "config" / "systems").glob("*.yaml"))
+ALANINE = yaml.safe_load((ROOT / "config/systems/alanine_dipeptide.yaml").read_text())
+
+
+def changed(path: str, value: object) -> dict:
+    """Return the alanine study with one value replaced (or added); `path` has dots."""
+    values = copy.deepcopy(ALANINE)
+    *parents, last = path.split(".")
+    section = values
+    for key in parents:
+        section = section[key]
+    section[last] = value
+    return values
+
+
+def without(path: str) -> dict:
+    values = changed(path, None)
+    *parents, last = path.split(".")
+    section = values
+    for key in parents:
+        section = section[key]
+    del section[last]
+    return values
+
+
+def write(folder: Path, name: str, values: object) -> Path:
+    path = folder / f"{name}.yaml"
+    path.write_text(values if isinstance(values, str) else yaml.safe_dump(values))
+    return path
+
+
+def mistake(folder: Path, values: object, name: str = "study") -> str:
+    """Return the error of a study as text; it must be one line that begins with the file's name."""
+    path = write(folder, name, values)
+    with pytest.raises(ConfigError) as caught:
+        load_study(path)
+    text = str(caught.value)
+    assert "\n" not in text
+    assert text.startswith(str(folder))
+    return text
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
+def test_shipped_studies_are_valid(path):
+    assert load_study(path).kind == "molecule"
+
+
+def test_shipped_workflow_names_shipped_studies():
+    config = load_config(ROOT / "config" / "config.yaml")
+    assert set(config.studies) <= {path.stem for path in SHIPPED}
+    assert config.studies["alanine_dipeptide"].targets["ala"].sequence == "ACE-ALA-NME"
+
+
+def test_schema_is_in_step():
+    assert (ROOT / "config" / "schema.json").read_text() == schema(), (
+        "write: python -m dig_core.config --schema > config/schema.json"
+    )
+
+
+def test_every_setting_is_described():
+    def undescribed(node, path):
+        for name, content in node.get("properties", {}).items():
+            if "description" not in content:
+                yield f"{path}.{name}"
+
+    content = json.loads(schema())
+    nodes = {"Study": content, **content["$defs"]}
+    assert [name for key, node in nodes.items() for name in undescribed(node, key)] == []
+
+
+def test_settings_are_frozen_and_return_as_plain_values():
+    study = validated(Study, ALANINE, "alanine")
+    with pytest.raises(ValueError, match="frozen"):
+        study.temperature_K = 310.0
+    assert plain(study)["training"] == ALANINE["training"]
+    assert validated(Study, plain(study) | {"targets": ALANINE["targets"]}, "again") == study
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "told"),
+    [
+        ("temprature_K", 300.0, ["'temprature_K'", "Did you mean 'temperature_K'?"]),
+        ("training.learning_rate", "1e-3", ["training.learning_rate", "'1e-3'", "Write 1.0e-3"]),
+        ("training.steps", "100", ["training.steps", "'100'", "Remove the quotes"]),
+        ("training.steps", 2.5, ["training.steps", "integer", "2.5"]),
+        ("training.steps", True, ["training.steps", "True"]),
+        ("training.step", 5, ["training: ", "'step'", "Did you mean 'steps'?"]),
+        ("training.ema_decay", 1.0, ["training.ema_decay", "less than 1", "1.0"]),
+        ("training.learning_rate", float("nan"), ["training.learning_rate", "finite", "nan"]),
+        ("temperature_K", -1.0, ["temperature_K", "greater than 0"]),
+        ("sampler.kind", "dpm_solvr", ["sampler.kind", "'dpm_solvr'", "Did you mean 'dpm_solver'?"]),
+        ("sampler.samples", 0, ["sampler.samples", "greater than 0", "0"]),
+        ("sampler.until_valid", "no", ["sampler.until_valid", "boolean"]),
+        ("process.kind", "variance_explodin", ["process.kind", "Did you mean 'variance_exploding'?"]),
+        ("process.sigma_max", 0.001, ["process", "sigma_min < sigma_max"]),
+        ("process.sigma_mux", 1.0, ["process: ", "'sigma_mux'"]),
+        ("data.source", "simulat", ["data.source", "Did you mean 'simulate'?"]),
+        ("data.replicas", 1, ["data.replicas", "greater than or equal to 2"]),
+        ("data.frame_interval_ps", 0.2005, ["frame_interval_ps", "multiple of timestep_fs"]),
+        ("data.bias.torsions", ["phi", "chi"], ["data.bias.torsions.1", "'chi'"]),
+        ("data.bias.hight_kJ_per_mol", 1.0, ["data.bias: ", "Did you mean 'height_kJ_per_mol'?"]),
+        ("model.heads", 7, ["model", "multiple of heads", "128 and 7"]),
+        ("targets.ala", {"sequence": "ACE-ALA-NME", "smiles": "C"}, ["targets.ala", "sequence and smiles"]),
+        ("targets.ala", {}, ["targets.ala", "exactly one", "none"]),
+        ("targets", {}, ["targets", "at least 1"]),
+        ("targets", {"figures": {"sequence": "ACE-ALA-NME"}}, ["targets.figures", "'figures'", "Rename it"]),
+        ("targets", {"2ala": {"sequence": "ACE-ALA-NME"}}, ["targets.2ala", "starts with a letter"]),
+        ("targets.ala", {"pdb": "nowhere.pdb"}, ["nowhere.pdb", "found none"]),
+        ("evaluation.states.C7eq.phi_deg", [0.0], ["evaluation.states.C7eq.phi_deg"]),
+        ("evaluation.states.C7eq.phi_deg", [0.0, 200.0], ["phi_deg.1", "less than or equal to 180"]),
+        ("evaluation.sampler_comparison.solvers", {"euler": [5]}, ["solvers.euler", "'euler'"]),
+        ("kind", "crystal", ["kind", "'molecule'", "'crystal'"]),
+        ("data", None, ["data", "None"]),
+        ("model", [1], ["model"]),
+    ],
+)
+def test_mistake_gives_one_line(tmp_path, path, value, told):
+    text = mistake(tmp_path, changed(path, value))
+    assert "expected" in text
+    assert "got" in text or "found none" in text
+    for part in told:
+        assert part in text
+
+
+@pytest.mark.parametrize("path", ["temperature_K", "training.steps", "data.bias.width_deg", "data.source"])
+def test_missing_key_is_named(tmp_path, path):
+    text = mistake(tmp_path, without(path))
+    assert path in text and "got nothing" in text
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        ("", "got None"),
+        ("- a\n- b\n", "expected a mapping"),
+        ("kind: [molecule\n", "expected YAML"),
+        ("kind: molecule\nkind: molecule\n", "'kind' twice"),
+        ("kind: molecule\n\ttemperature_K: 1\n", "expected YAML"),
+    ],
+)
+def test_unreadable_file_gives_one_line(tmp_path, content, told):
+    assert told in mistake(tmp_path, content)
+
+
+def test_several_mistakes_are_counted(tmp_path):
+    values = changed("training.steps", 0)
+    values["sampler"]["steps"] = 1
+    assert mistake(tmp_path, values).endswith("(and 1 more)")
+
+
+@pytest.mark.parametrize("name", ["figures", "Model", "simulation", "train", "figure_2a", "a b", "1st"])
+def test_reserved_study_names_are_refused(tmp_path, name):
+    assert "Rename it" in mistake(tmp_path, ALANINE, name)
+
+
+def test_every_rule_name_is_reserved():
+    text = "".join(path.read_text() for path in [ROOT / "Snakefile", *(ROOT / "rules").glob("*.smk")])
+    rules = {line[5:-1] for line in text.splitlines() if line.startswith("rule ")}
+    assert {name for name in rules if not name.startswith(("figure_", "table_"))} <= RESERVED_NAMES
+
+
+def test_missing_study_suggests_the_nearest(tmp_path):
+    write(tmp_path, "alanine", ALANINE)
+    with pytest.raises(ConfigError, match=r"found none\. Did you mean 'alanine'"):
+        load_study(tmp_path / "alanin.yaml")
+
+
+def test_ablation_changes_only_what_it_states(tmp_path):
+    write(tmp_path, "alanine", ALANINE)
+    path = write(tmp_path, "short", {"based_on": "alanine", "training": {"steps": 7}})
+    expected = copy.deepcopy(ALANINE)
+    expected["training"]["steps"] = 7
+    assert load_study(path) == validated(Study, expected, "expected")
+
+
+def test_ablation_replaces_targets_and_other_kinds_whole(tmp_path):
+    write(tmp_path, "alanine", ALANINE)
+    process = {"kind": "variance_preserving", "schedule": "cosine"}
+    own = {"based_on": "alanine", "process": process, "targets": {"ser": {"sequence": "ACE-SER-NME"}}}
+    study = load_study(write(tmp_path, "other", own))
+    assert list(study.targets) == ["ser"]
+    assert study.process.schedule == "cosine"
+
+
+def test_ablation_of_an_ablation_and_back_is_refused(tmp_path):
+    write(tmp_path, "one", {"based_on": "two"})
+    write(tmp_path, "two", {"based_on": "one"})
+    with pytest.raises(ConfigError, match="one -> two -> one"):
+        load_study(tmp_path / "one.yaml")
+
+
+def test_unknown_base_suggests_the_nearest(tmp_path):
+    write(tmp_path, "alanine", ALANINE)
+    assert "Did you mean 'alanine'?" in mistake(tmp_path, {"based_on": "alanin"}, "short")
+
+
+def test_mistake_in_the_base_is_told_of_the_base(tmp_path):
+    write(tmp_path, "alanine", changed("training.steps", 0))
+    path = write(tmp_path, "short", {"based_on": "alanine", "training": {"steps": 7}})
+    with pytest.raises(ConfigError, match=r"alanine\.yaml: training\.steps"):
+        load_study(path)
+
+
+def test_own_trajectory(tmp_path):
+    for name in ("1.xtc", "2.xtc", "top.pdb"):
+        (tmp_path / name).touch()
+    files = [str(tmp_path / "1.xtc"), str(tmp_path / "2.xtc")]
+    data = {"source": "trajectory", "files": files, "topology": str(tmp_path / "top.pdb")}
+    study = load_study(write(tmp_path, "mine", changed("data", data)))
+    assert study.data.stride == 1 and study.data.tight_reference is None
+    assert "weights" in mistake(tmp_path, changed("data", data | {"weights": [files[0]]}))
+    assert "3.xtc" in mistake(tmp_path, changed("data", data | {"files": [str(tmp_path / "3.xtc")]}))
+
+
+def test_workflow_refuses_unknown_study_and_figure(tmp_path):
+    (tmp_path / "systems").mkdir()
+    write(tmp_path / "systems", "alanine", ALANINE)
+    for content, told in [
+        ({"studies": ["alanin"], "figures": {}}, "Did you mean 'alanine'?"),
+        ({"studies": ["alanine"], "figures": {"figure_2a": ["alanin"]}}, "Did you mean 'alanine'?"),
+        ({"studies": ["alanine"], "figures": {"figure_2b": ["alanine"]}}, "figure_2a"),
+        ({"studies": [], "figures": {}}, "at least 1"),
+        ({"studies": ["alanine"]}, "figures: expected this key"),
+    ]:
+        path = write(tmp_path, "config", content)
+        with pytest.raises(ConfigError) as caught:
+            load_config(path)
+        assert told in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_each_replica_has_its_own_seed_and_the_competitor_no_bias():
+    data = load_study(ROOT / "config/systems/alanine_dipeptide.yaml").data
+    runs = [data.dynamics(replica) for replica in ("1", "2", "competitor")]
+    assert len({run.seed for run in runs}) == 3
+    assert runs[0].bias == runs[1].bias == data.bias
+    assert runs[2].bias is None and runs[2].duration_ns == data.competitor_duration_ns
+
+
+def test_check_prints_one_line_and_a_status(capsys, tmp_path):
+    assert main([str(ROOT / "config/systems/tiny.yaml")]) == 0
+    assert capsys.readouterr().out.startswith("OK ")
+    assert main([str(write(tmp_path, "bad", changed("training.steps", 0)))]) == 1
+    captured = capsys.readouterr()
+    assert captured.out == "" and captured.err.count("\n") == 1
+    assert main([]) == 1
+
+
+def test_check_is_light_and_exits_with_1():
+    code = (
+        "import sys; from dig_core import config, costs;"
+        "print(sorted({'torch', 'openmm', 'numpy', 'pandas', 'rdkit'} & set(sys.modules)));"
+        "sys.exit(config.main(['nowhere.yaml']))"
+    )
+    answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
+    assert answer.stdout.strip() == "[]"
+    assert answer.returncode == 1 and "nowhere.yaml" in answer.stderr
+
+
+def test_costs_grow_with_the_settings():
+    study = load_study(ROOT / "config/systems/alanine_dipeptide.yaml")
+    tiny = load_study(ROOT / "config/systems/tiny.yaml")
+    for rule in ("simulate", "train", "sample", "compare_samplers"):
+        assert costs.cost(rule, study).seconds > 2 * costs.cost(rule, tiny).seconds
+        assert costs.runtime_minutes(rule, study) > 10
+    assert costs.cost("simulate", study, "1").megabytes == pytest.approx(60_000 * 22 * 18e-6, rel=0.3)
+
+
+def test_plan_is_bounded_by_the_chain_and_by_the_cores():
+    jobs = [("a", "simulate", costs.Cost(100.0, 1.0))] * 4 + [("a", "train", costs.Cost(50.0, 2.0))]
+    assert costs.plan(jobs, cores=1) == (450.0, 6.0)
+    assert costs.plan(jobs, cores=2) == (225.0, 6.0)
+    assert costs.plan(jobs, cores=8) == (150.0, 6.0)

@@ -1,0 +1,77 @@
+"""The conda environments and the exact pins agree with pyproject.toml."""
+
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+import yaml
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+ROOT = Path(__file__).parents[1]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+CONDA_NAMES = {"pytorch": "torch"}
+# Needed in a conda environment only: the interpreter and what installs dig_core; snakemake brings pyyaml.
+NOT_IN_PROJECT = {"python", "pip", "pyyaml"}
+
+
+def project_ranges() -> dict[str, str]:
+    lines = PROJECT["dependencies"] + PROJECT["optional-dependencies"]["dev"]
+    requirements = map(Requirement, lines)
+    ranges = {canonicalize_name(item.name): str(item.specifier) for item in requirements}
+    build = tomllib.loads((ROOT / "pyproject.toml").read_text())["build-system"]["requires"]
+    return ranges | {Requirement(item).name: str(Requirement(item).specifier) for item in build}
+
+
+def conda_ranges(path: Path) -> dict[str, str]:
+    entries = yaml.safe_load(path.read_text())["dependencies"]
+    matches = [re.fullmatch(r"(\S+)\s*(.*)", entry) for entry in entries]
+    return {CONDA_NAMES.get(match[1], match[1]): match[2] for match in matches}
+
+
+def pins() -> dict[str, str]:
+    lines = (ROOT / "envs" / "demo-pins.txt").read_text().splitlines()
+    return {
+        canonicalize_name(name): version
+        for name, version in (line.split("==") for line in lines if not line.startswith("#"))
+    }
+
+
+def same(range_a: str, range_b: str) -> bool:
+    return set(range_a.replace(" ", "").split(",")) == set(range_b.replace(" ", "").split(","))
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "envs").glob("*.yaml")), ids=lambda path: path.stem)
+def test_environment_has_the_projects_ranges(path):
+    ranges = project_ranges()
+    for name, wanted in conda_ranges(path).items():
+        if name not in NOT_IN_PROJECT:
+            assert same(wanted, ranges[name]), f"{path.name}: {name} {wanted}; pyproject has {ranges[name]}"
+
+
+def test_environments_cover_the_libraries():
+    tools = {"snakemake", "snakemake-executor-plugin-slurm", "pymatgen", "ase"}  # not used by these rules
+    needed = {canonicalize_name(Requirement(item).name) for item in PROJECT["dependencies"]} - tools
+    learning = conda_ranges(ROOT / "envs" / "learning.yaml")
+    simulation = conda_ranges(ROOT / "envs" / "simulation.yaml")
+    assert needed <= set(learning)
+    assert needed - {"torch", "safetensors"} <= set(simulation)
+
+
+def test_pins_lie_in_the_projects_ranges():
+    pinned = pins()
+    lines = PROJECT["dependencies"] + PROJECT["optional-dependencies"]["dev"]
+    for requirement in map(Requirement, lines):
+        version = pinned[canonicalize_name(requirement.name)]
+        assert requirement.specifier.contains(version), f"{requirement}; pinned {version}"
+
+
+def test_pins_are_plain_releases():
+    assert "dig" not in pins()
+    assert all(re.fullmatch(r"[0-9][0-9a-z.]*", version) for version in pins().values())
+
+
+def test_ranges_that_differ_are_seen():
+    assert same(">=2,<3", "<3, >=2")
+    assert not same(">=2,<3", ">=2,<4")

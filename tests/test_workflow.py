@@ -1,0 +1,253 @@
+"""The workflow without its science: dry runs, what runs again after a change, style, the contract of rules.
+
+Runs take place in a copy of the workflow whose scripts only create their files; the tiny run tests the real
+scripts.
+"""
+
+import itertools
+import os
+import re
+import resource
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[1]
+RULE_FILES = [ROOT / "Snakefile", *sorted((ROOT / "rules").glob("*.smk"))]
+STUDY = "config/systems/alanine_dipeptide.yaml"
+CHAIN = {"build", "simulate", "prepare", "prepare_reference", "train", "sample", "evaluate", "table_metrics"}
+FIGURES = {"figure_landscape", "figure_energies", "figure_samplers", "figure_learning_curve"}
+SCRIPT = """
+from pathlib import Path
+
+PIXEL = (
+    "89504e470d0a1a0a0000000d4948445200000001000000010806000000"
+    "1f15c4890000000d49444154789c6360606060000000050001a5f645400000000049454e44ae426082"
+)
+
+
+def main(job):
+    for path in map(Path, job.output):
+        path.write_bytes(bytes.fromhex(PIXEL) if path.suffix == ".png" else b"metric,value\\ncoverage,1\\n")
+
+
+if __name__ == "__main__":
+    main(snakemake)
+"""
+
+
+def rules() -> dict[str, str]:
+    """Return the text of every named rule that runs something."""
+    texts = {}
+    for path in RULE_FILES:
+        for part in re.split(r"^rule ", path.read_text(), flags=re.MULTILINE)[1:]:
+            name, body = part.split(":", 1)
+            # The rule ends where the next line starts at the margin.
+            texts[name] = re.split(r"^(?=\S)", body, flags=re.MULTILINE)[0]
+    return texts
+
+
+RULES = rules()
+SCRIPTED = {name: text for name, text in RULES.items() if "script:" in text}
+
+
+def snakemake(folder: Path, *arguments: str, status: int = 0) -> str:
+    """Run snakemake in a folder and return all it says; the exit status must be the expected one."""
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": ""}
+    answer = subprocess.run(
+        [sys.executable, "-m", "snakemake", *arguments],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+    )
+    said = answer.stdout + answer.stderr
+    assert answer.returncode == status, said
+    return said
+
+
+def jobs(said: str) -> dict[str, int]:
+    """Return how often each rule runs, from the table of a dry run."""
+    found = re.search(r"^job +count\n-+ +-+\n(.*?)\ntotal", said, re.MULTILINE | re.DOTALL)
+    lines = found[1].splitlines() if found else []
+    return {line.split()[0]: int(line.split()[1]) for line in lines}
+
+
+def bundled_names() -> set[str]:
+    studies = [yaml.safe_load(path.read_text()) for path in (ROOT / "config/systems").glob("*.yaml")]
+    return {study.get("data", {}).get("tight_reference") for study in studies} - {None}
+
+
+@pytest.fixture
+def workflow(tmp_path):
+    """A copy of the workflow with scripts that only create their files."""
+    for name in ("Snakefile", "rules", "config", "envs", "dig_core"):
+        source, copy = ROOT / name, tmp_path / name
+        ignored = shutil.ignore_patterns("__pycache__", "bundled")
+        shutil.copytree(source, copy, ignore=ignored) if source.is_dir() else shutil.copy2(source, copy)
+    (tmp_path / "slurm").symlink_to("config/profiles/slurm")
+    (tmp_path / "workflow_scripts").mkdir()
+    for name in SCRIPTED:
+        (tmp_path / "workflow_scripts" / f"{name}.py").write_text(f'"""Stand-in for {name}."""{SCRIPT}')
+    (tmp_path / "dig_core/data/bundled").mkdir(parents=True)
+    for name in bundled_names():
+        (tmp_path / f"dig_core/data/bundled/{name}.npz").write_text("histogram")
+    (tmp_path / "dig_core/plotting.py").touch()
+    return tmp_path
+
+
+def edit(path: Path, old: str, new: str) -> None:
+    text = path.read_text()
+    assert text.count(old) == 1, f"{path}: {old!r} stands there {text.count(old)} times"
+    path.write_text(text.replace(old, new))
+
+
+def test_dry_run_of_everything_is_quick(workflow):
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    said = snakemake(workflow, "-n")
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    assert jobs(said) == {
+        **dict.fromkeys(CHAIN | FIGURES | {"compare_samplers", "figure_2a", "all"}, 1),
+        "simulate": 3,
+    }
+    assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 4.0
+
+
+def test_dry_run_of_every_target(workflow):
+    edit(
+        workflow / "config/config.yaml", "studies: [alanine_dipeptide]", "studies: [alanine_dipeptide, tiny]"
+    )
+    said = snakemake(workflow, "-n", "tiny", "figure_2a")
+    assert set(jobs(said)) == CHAIN | FIGURES | {"compare_samplers", "tiny", "figure_2a"}
+    outputs = re.findall(r"output:.*?params:", "".join(RULES.values()), re.DOTALL)
+    patterns = re.findall(r'"(results/[^"]*)"', "".join(outputs))
+    values = {"system": "tiny", "target": "ala", "replica": "2"}
+    files = sorted({pattern.format(**values) for pattern in patterns})
+    assert len(files) > 25
+    assert set(jobs(snakemake(workflow, "-n", *files))) == set(SCRIPTED)
+
+
+def test_a_run_its_report_and_what_runs_again(workflow):
+    said = snakemake(workflow, "--cores", "2")
+    assert re.search(
+        r"^16 jobs to run: about \d+ minutes on 2 core\(s\) and \d+ MB of disk$", said, re.MULTILINE
+    )
+    assert "Nothing to be done" in snakemake(workflow, "-n")
+
+    snakemake(workflow, "--report", "results/report.html")
+    report = (workflow / "results/report.html").read_text()
+    assert "Learning curve: denoising loss" in report and "figure 2a" in report
+    assert re.search(r"<(script|link|img)[^>]*(src|href)=[\"']https?:", report) is None
+
+    study = workflow / STUDY
+    edit(study, "  steps: 25\n", "  steps: 20\n")
+    after_sampling = {"evaluate", "table_metrics", "figure_landscape", "figure_energies", "figure_samplers"}
+    again = set(jobs(snakemake(workflow, "-n")))
+    assert again == {"sample", "figure_2a", "all"} | after_sampling
+    edit(study, "  steps: 20\n", "  steps: 25\n")
+
+    # A longer competitor repeats no replica; an edited library file repeats the figures that use it.
+    edit(study, "competitor_duration_ns: 20.0", "competitor_duration_ns: 21.0")
+    (workflow / "dig_core/plotting.py").write_text("# edited\n")
+    again = jobs(snakemake(workflow, "-n"))
+    assert again["simulate"] == 1 and "figure_learning_curve" in again
+    assert not {"prepare", "train", "sample", "compare_samplers"} & set(again)
+
+    edit(study, "  ema_decay: 0.999", "  ema_decay: 0.99")
+    again = jobs(snakemake(workflow, "-n"))
+    assert "train" in again and "sample" in again and "prepare" not in again
+    assert again["simulate"] == 1, "still only the competitor"
+
+
+@pytest.mark.parametrize("profile", ["slurm", "config/profiles/workstation"])
+def test_profile_resolves_from_the_checkout(workflow, profile):
+    assert jobs(snakemake(workflow, "-n", "--profile", profile))["simulate"] == 3
+
+
+def test_every_entry_of_a_profile_is_explained():
+    for path in (ROOT / "config/profiles").glob("*/config.yaml"):
+        lines = path.read_text().splitlines()
+        for before, line in itertools.pairwise(lines):
+            if line and not line.lstrip().startswith("#"):
+                assert before.lstrip().startswith("#"), f"{path}: no comment above {line!r}"
+    assert not (ROOT / "config/profiles/default").exists(), "it would silently override --profile"
+
+
+def test_link_to_the_slurm_profile():
+    assert os.readlink(ROOT / "slurm") == "config/profiles/slurm"
+
+
+def test_other_molecule_and_own_trajectory_need_only_a_file(workflow):
+    text = (
+        (workflow / STUDY).read_text().replace("ala: {sequence: ACE-ALA-NME}", "ser: {sequence: ACE-SER-NME}")
+    )
+    (workflow / "config/systems/serine.yaml").write_text(text)
+    for name in ("1.xtc", "2.xtc", "top.pdb"):
+        (workflow / name).touch()
+    data = {"source": "trajectory", "files": ["1.xtc", "2.xtc"], "topology": "top.pdb"}
+    own = yaml.safe_dump({"based_on": "alanine_dipeptide", "data": data})
+    (workflow / "config/systems/mine.yaml").write_text(own)
+    said = snakemake(
+        workflow, "-n", "--config", "studies=[serine, mine]", "figures={figure_2a: [serine, mine]}"
+    )
+    found = jobs(said)
+    assert (
+        found["simulate"] == 3 and found["train"] == found["evaluate"] == 2 and found["figure_energies"] == 1
+    )
+    assert "results/serine/ser/metrics.json" in said and "results/mine/ala/metrics.json" in said
+    assert "results/mine/ala/simulation" not in said
+    assert re.search(r"rule prepare:\n +input: 1\.xtc, results/mine", said)
+    assert re.search(r"rule prepare_reference:\n +input: 2\.xtc, results/mine", said)
+
+
+def test_mistake_in_a_study_is_one_line(workflow):
+    edit(workflow / STUDY, "temperature_K:", "temprature_K:")
+    said = snakemake(workflow, "-n", status=1)
+    assert (
+        said == f"error: {STUDY}: expected a known key; got 'temprature_K'. Did you mean 'temperature_K'?\n"
+    )
+
+
+def test_list_of_rules_is_the_help(workflow):
+    said = snakemake(workflow, "--list-rules")
+    listed = dict(re.findall(r"^(\w+) \((.+)\)$", said, re.MULTILINE))
+    assert set(RULES) | {"alanine_dipeptide"} == set(listed)
+    assert all(20 < len(text) < 110 and text.endswith(".") for text in listed.values()), listed
+
+
+def test_lint(workflow):
+    assert "good condition" in snakemake(workflow, "--lint")
+
+
+def test_snakefmt():
+    command = [sys.executable, "-m", "snakefmt", "--check", *map(str, RULE_FILES)]
+    answer = subprocess.run(command, capture_output=True, text=True)
+    assert answer.returncode == 0, answer.stderr
+
+
+def test_snakefile_is_a_table_of_contents():
+    lines = (ROOT / "Snakefile").read_text().splitlines()
+    allowed = r"(from snakemake\.utils|min_version|include:|rule all:|    |$)"
+    assert [line for line in lines if not re.match(allowed, line)] == []
+
+
+@pytest.mark.parametrize("name", sorted(SCRIPTED))
+def test_contract_of_a_rule(name):
+    text = SCRIPTED[name]
+    assert re.match(r'\n    """[^\n"]+"""\n', text), "a one-line docstring comes first"
+    for part in ("input:", "output:", "params:", "log:", "threads:", "mem_mb=", "runtime=", "conda:"):
+        assert part in text, f"rule {name}: expected {part}; got none"
+    assert f'"results/logs/{name}' in text
+    assert f'"../workflow_scripts/{name}.py"' in text
+    environment = re.search(r'conda:\n\s+"\.\./(envs/\w+\.yaml)"', text)
+    assert (ROOT / environment[1]).is_file()
+
+
+@pytest.mark.parametrize("name", sorted(SCRIPTED))
+def test_rule_has_its_script(name):
+    text = (ROOT / "workflow_scripts" / f"{name}.py").read_text()
+    assert "def main(job" in text and '__name__ == "__main__"' in text and "snakemake.config" not in text

@@ -1,0 +1,19 @@
+"""Build a target: its topology with a start structure, and the descriptor arrays."""
+
+from dig_core.runtime import atomic, provenance, run, save_arrays, start
+from dig_core.systems import SYSTEMS
+
+
+def main(job):
+    """Write the topology (PDB) and the molecule (npz)."""
+    started = start()
+    system = SYSTEMS[job.params.kind]
+    topology, molecule = system.build(job.params.target, job.params.data)
+    settings = {"target": job.params.target, "data": job.params.data}
+    save_arrays(job.output.molecule, provenance(settings, job.input, None, started), **molecule)
+    with atomic(job.output.topology) as path:
+        path.write_text(system.topology_pdb(topology, molecule["positions_angstrom"]))
+
+
+if __name__ == "__main__":
+    run(main, snakemake)

@@ -1,0 +1,27 @@
+"""Train the score network of a study, or go on with it where it was interrupted."""
+
+from pathlib import Path
+
+from dig_core.runtime import device, load_arrays, provenance, run, start, write_json
+from dig_core.systems import SYSTEMS
+from dig_core.training import save_checkpoint, save_history, train_system
+
+
+def main(job):
+    """Write the checkpoint, the history and what training took."""
+    started = start()
+    dataset = load_arrays(job.input.dataset)
+    names = list(job.params.targets)
+    descriptors = {name: load_arrays(file) for name, file in zip(names, job.input.molecules, strict=True)}
+    settings = {key: job.params[key] for key in ("kind", "model", "process", "training", "temperature_K")}
+    system, partial = SYSTEMS[settings["kind"]], Path(job.params.partial)
+    result = train_system(system, dataset, descriptors, settings, partial, device())
+    origin = provenance(settings, job.input, settings["training"]["seed"], started)
+    save_history(job.output.history, result.history)
+    write_json(job.output.training, {"seconds_train": result.cpu_seconds, "provenance": origin})
+    save_checkpoint(Path(job.output.checkpoint), result.weights, result.description | {"provenance": origin})
+    partial.unlink(missing_ok=True)
+
+
+if __name__ == "__main__":
+    run(main, snakemake)
