@@ -60,12 +60,12 @@ class Trainer:
     optimizer: torch.optim.Optimizer
     generator: torch.Generator
     step: int
-    history: list[dict[str, float]]
+    history: list[dict[str, float | int]]
 
 
 def train(
     network: nn.Module, loss: Loss, frames: Mapping[str, Tensor], schedule: Schedule, restart: Path
-) -> tuple[dict[str, Tensor], list[dict[str, float]]]:
+) -> tuple[dict[str, Tensor], list[dict[str, float | int]]]:
     """Minimise the mean of `loss(network, indices, generator)` over frames.
 
     Args:
@@ -97,7 +97,7 @@ class Result:
 
     weights: dict[str, Tensor]
     description: dict[str, Any]
-    history: list[dict[str, float]]
+    history: list[dict[str, float | int]]
     cpu_seconds: float
 
 
@@ -166,7 +166,7 @@ def _average(trainer: Trainer, decay: float) -> None:
 @torch.no_grad()
 def _report(
     trainer: Trainer, loss: Loss, probabilities: Tensor, schedule: Schedule, losses: list[float]
-) -> dict[str, float]:
+) -> dict[str, float | int]:
     """A row of the history; the validation loss is that of the averaged weights on the same frames and noise every time."""
     generator = torch.Generator(probabilities.device).manual_seed(schedule.seed)
     current = {name: value.clone() for name, value in trainer.network.state_dict().items()}
@@ -269,7 +269,7 @@ def load_checkpoint(path: Path, kind: str) -> dict[str, Any]:
     return description | {"weights": content["weights"]}
 
 
-def save_history(path: str | Path, history: list[dict[str, float]]) -> None:
+def save_history(path: str | Path, history: list[dict[str, float | int]]) -> None:
     """Write the history as CSV, a row per report."""
     with atomic(path) as temporary:
         pandas.DataFrame(history).to_csv(temporary, index=False)

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import openmm.app as app
+import openmm.unit as unit
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -66,7 +67,7 @@ def _from_trajectory(target: Mapping[str, Any], data: Mapping[str, Any]) -> tupl
 def topology_pdb(topology: app.Topology, positions: Float[np.ndarray, "atoms 3"]) -> str:
     """A topology with one structure (Angstrom) as PDB text."""
     text = io.StringIO()
-    app.PDBFile.writeFile(topology, positions / ANGSTROM_PER_NM, text, keepIds=True)
+    app.PDBFile.writeFile(topology, positions * unit.angstrom, text, keepIds=True)
     return text.getvalue()
 
 

@@ -6,8 +6,10 @@ tight reference. Intervals hold the error of the candidate alone: samples are re
 dynamics in `BLOCKS` blocks of time.
 """
 
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
@@ -91,7 +93,8 @@ class Study:
         """The statistic of all structures of a series, with bootstrap intervals."""
         count, repeats = len(series.weights), self.settings.bootstrap_repeats
         replicates = statistics.bootstrap(statistic, count, repeats, self.generator, series.block)
-        return statistics.with_intervals(statistic(np.arange(count)), replicates)
+        values = statistics.with_intervals(statistic(np.arange(count)), replicates)
+        return {key: _within_range(key, value) for key, value in values.items()}
 
 
 def yardstick(study: Study, reference: Series, plane: Coordinates, count: int) -> Yardstick:
@@ -106,8 +109,30 @@ def yardstick(study: Study, reference: Series, plane: Coordinates, count: int) -
     return Yardstick(planes, energies)
 
 
-def evaluate(sources: Sources, study: Study) -> tuple[Scores, dict[str, Series], dict[str, Landscape]]:
-    """All metrics by key, the prepared series, and the landscapes `reference`, `tight_reference`."""
+def _within_range(key: str, value: float) -> float:
+    """An interval centred on its estimate may reach below 0 or above 1, where no such metric lies."""
+    if key.startswith("energy_median"):
+        return value
+    is_share = key.startswith(("coverage", "precision", "population")) or "_fraction" in key
+    return min(max(value, 0.0), 1.0) if is_share else max(value, 0.0)
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    """Metrics by key, the coordinates, all series, and the landscapes `reference`, `tight_reference`."""
+
+    metrics: Scores
+    coordinates: Coordinates
+    series: Mapping[str, Series]
+    landscapes: Mapping[str, Landscape]
+
+
+def evaluate(sources: Sources, study: Study) -> Evaluated:
+    """Score samples, noise floor, plain dynamics and tight reference on the held-out reference.
+
+    Metrics that are undefined (no common bin, no energies, no competitor, ...) are left out. Raises
+    ValueError when the molecule has no torsion, or when nothing was drawn.
+    """
     plane = coordinates(sources.molecule, sources.training, study.settings.tica_lag_ps)
     compared = all_series(sources, plane)
     count = len(compared["samples"].weights)
@@ -124,7 +149,8 @@ def evaluate(sources: Sources, study: Study) -> tuple[Scores, dict[str, Series],
     metrics |= (
         population_metrics(study, compared, tight) if len(sources.molecule["backbone_torsions"]) else {}
     )
-    return {key: value for key, value in metrics.items() if np.isfinite(value)}, compared, found
+    defined = {key: value for key, value in metrics.items() if np.isfinite(value)}
+    return Evaluated(defined, plane, compared, found)
 
 
 def sample_metrics(sources: Sources, study: Study, samples: Series, measure: Yardstick) -> Scores:
@@ -243,3 +269,17 @@ def suffixed(values: Scores, suffix: str) -> Scores:
         ending = next((e for e in endings if key.endswith(e)), "")
         named[f"{key.removesuffix(ending)}_{suffix}{ending}"] = value
     return named
+
+
+def cost_metrics(sources: Sources, training: Mapping[str, Any], energy: Any | None) -> Scores:
+    """CPU seconds of training, sampling and plain dynamics, and the number of energies that were computed.
+
+    `training` is the record of the training job; `energy` is the energy function that counted its calls.
+    """
+    values: Scores = {"seconds_train": float(training["seconds_train"])}
+    if "seconds_sample" in sources.samples:
+        values["seconds_sample"] = float(sources.samples["seconds_sample"])
+    if sources.competitor is not None and "provenance" in sources.competitor:
+        origin = json.loads(str(sources.competitor["provenance"]))
+        values |= {"seconds_equal_cost_md": origin["cpu_seconds"]} if "cpu_seconds" in origin else {}
+    return values | ({"energy_calls": energy.calls} if energy is not None else {})

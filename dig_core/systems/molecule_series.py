@@ -1,6 +1,6 @@
 """Structures of a molecule as an evaluation sees them: torsions, points in a plane, weights, energies."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,6 +13,7 @@ from dig_core.evaluation.torsions import graph_torsions, torsion_angles
 
 BLOCKS = 20
 Arrays = Mapping[str, np.ndarray]
+Energy = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
 
 
 @dataclass(frozen=True)
@@ -99,3 +100,26 @@ def all_series(sources: Sources, plane: Coordinates) -> dict[str, Series]:
         if arrays is not None:
             found[name] = series(arrays, plane, correlated=True)
     return found
+
+
+def of_target(dataset: Arrays, target: str) -> dict[str, np.ndarray]:
+    """The arrays of one target in a dataset, without the target's name. Raises ValueError where it has none."""
+    found = {k.removeprefix(f"{target}."): v for k, v in dataset.items() if k.startswith(f"{target}.")}
+    if "positions_angstrom" not in found:
+        raise ValueError(f"expected frames of {target} in the dataset; got none. Make the dataset again")
+    return found
+
+
+def with_energies(samples: Arrays, energy: Energy | None) -> dict[str, np.ndarray]:
+    """Samples with `potential_energy_kJ_per_mol`, infinite where positions are not finite.
+
+    No energy function: they are left out, even where the file has some.
+    """
+    arrays = {key: value for key, value in samples.items() if key != "potential_energy_kJ_per_mol"}
+    if energy is None:
+        return arrays
+    finite = np.isfinite(samples["positions_angstrom"]).all(axis=(1, 2))
+    values = np.full(len(finite), np.inf)
+    if finite.any():
+        values[finite] = energy(samples["positions_angstrom"][finite])[0]
+    return arrays | {"potential_energy_kJ_per_mol": values}

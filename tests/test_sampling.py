@@ -1,0 +1,102 @@
+"""Drawing in batches: one stream per structure, memory that runs out, bad requests. The score is exact (a Gaussian)."""
+
+import numpy as np
+import pytest
+import torch
+
+from dig_core.diffusion.processes import VarianceExploding, mean_free
+from dig_core.sampling import Draw, draw, draw_until_valid, generators
+
+PROCESS = {"positions": VarianceExploding(0.01, 10.0, projection=mean_free)}
+SHAPE = {"positions": (4, 3)}
+
+
+def score(state, time):
+    """Data N(0, 1) on the mean-free subspace: x_t has variance 1 + sigma^2."""
+    variance = 1 + PROCESS["positions"].sigma(time) ** 2
+    return {"positions": -state["positions"] / variance[:, None, None]}
+
+
+def request(**changes) -> Draw:
+    return Draw(
+        **{"kind": "sde_dpm_solver", "steps": 8, "samples": 20, "batch_size": 5, "seed": 1, "shape": SHAPE}
+        | changes
+    )
+
+
+def test_structures_do_not_depend_on_the_batch_size():
+    small = draw(score, PROCESS, request(batch_size=3))["positions"]
+    large = draw(score, PROCESS, request(batch_size=20))["positions"]
+    torch.testing.assert_close(small, large, atol=1e-5, rtol=0)
+    assert len(torch.unique(small[:, 0, 0])) == 20
+
+
+def test_same_borders_give_the_same_bits_and_more_samples_the_same_beginning():
+    few, many = (draw(score, PROCESS, request(samples=n))["positions"] for n in (10, 20))
+    assert torch.equal(few, many[:10])
+    assert not torch.equal(few, draw(score, PROCESS, request(samples=10, seed=2))["positions"])
+
+
+def test_streams_of_neighbouring_seeds_do_not_overlap():
+    first, second = ({g.initial_seed() for g in generators(seed, range(10_000))} for seed in (1, 2))
+    assert len(first) == 10_000
+    assert not first & second
+
+
+def test_batch_is_halved_when_memory_runs_out(capsys):
+    seen = []
+
+    def hungry(state, time):
+        seen.append(len(time))
+        if len(time) > 3:
+            raise RuntimeError("[enforce fail at alloc_cpu.cpp] DefaultCPUAllocator: can't allocate memory")
+        return score(state, time)
+
+    got = draw(hungry, PROCESS, request(batch_size=16))["positions"]
+    torch.testing.assert_close(
+        got, draw(score, PROCESS, request(batch_size=2))["positions"], atol=1e-5, rtol=0
+    )
+    assert sorted(set(seen), reverse=True) == [16, 8, 4, 2]
+    assert "batches of 2 structures" in capsys.readouterr().out
+
+
+def test_memory_for_not_even_one_structure_is_told():
+    def starved(state, time):
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    with pytest.raises(MemoryError, match="expected memory for one structure"):
+        draw(starved, PROCESS, request())
+
+
+def test_other_errors_are_not_taken_for_memory():
+    def broken(state, time):
+        raise RuntimeError("shapes differ")
+
+    with pytest.raises(RuntimeError, match="shapes differ"):
+        draw(broken, PROCESS, request())
+
+
+def test_until_valid_returns_exactly_that_many():
+    state, valid = draw_until_valid(
+        score, PROCESS, request(), lambda s: (s["positions"][:, 0, 0] > 0).numpy()
+    )
+    assert valid.sum() == 20
+    assert valid[-1]
+    assert len(state["positions"]) == len(valid)
+    torch.testing.assert_close(state["positions"][:20], draw(score, PROCESS, request())["positions"])
+
+
+def test_until_valid_gives_up_in_words():
+    with pytest.raises(ValueError, match=r"expected 20 valid structures; got 0 of 200 drawn"):
+        draw_until_valid(score, PROCESS, request(), lambda s: np.zeros(len(s["positions"]), dtype=bool))
+
+
+@pytest.mark.parametrize("bad", [{"samples": 0}, {"batch_size": 0}, {"kind": "euler"}])
+def test_bad_requests_are_told(bad):
+    with pytest.raises(ValueError, match="expected"):
+        request(**bad)
+
+
+def test_nan_structures_are_not_returned():
+    with pytest.raises(ValueError, match="expected finite structures; got NaN"):
+        draw(lambda state, time: {"positions": state["positions"] * torch.nan}, PROCESS, request())

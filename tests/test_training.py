@@ -1,0 +1,133 @@
+"""The training loop on a problem with a known answer, and its faults: kill, NaN, foreign or broken restart points."""
+
+import math
+
+import pytest
+import torch
+from torch import nn
+
+from dig_core.training import Schedule, load_checkpoint, read_tensors, save_checkpoint, train
+
+
+def schedule(**changes) -> Schedule:
+    settings = {
+        "steps": 40, "batch_size": 8, "learning_rate": 0.05, "warmup_steps": 5, "weight_decay": 0.0, "gradient_clip": 10.0,
+        "ema_decay": 0.9, "checkpoint_interval_steps": 10, "seed": 3, "fingerprint": "same",
+    }  # fmt: skip
+    return Schedule(**settings | changes)
+
+
+def network() -> nn.Module:
+    torch.manual_seed(0)
+    return nn.Linear(1, 1)
+
+
+POINTS = torch.linspace(-1, 1, 100)
+FRAMES = {part: torch.full((100,), 0.01) for part in ("train", "validation")}
+
+
+def line_loss(model, indices, generator):
+    """Squared distance from y = 2 x + 1, with a little noise drawn from the generator."""
+    x = POINTS[indices][:, None]
+    noise = 0.01 * torch.randn(x.shape, generator=generator)
+    return (model(x) - (2 * x + 1 + noise)).square().sum(-1)
+
+
+class Killed(Exception):
+    """Stands for a kill: nothing of the loop runs after it."""
+
+
+def killed_in(calls: int):
+    """The loss until the given number of calls, then the kill."""
+    count = 0
+
+    def loss(model, indices, generator):
+        nonlocal count
+        count += 1
+        if count > calls:
+            raise Killed
+        return line_loss(model, indices, generator)
+
+    return loss
+
+
+def test_finds_the_line(tmp_path):
+    weights, history = train(network(), line_loss, FRAMES, schedule(steps=600), tmp_path / "restart.pt")
+    assert weights["weight"].item() == pytest.approx(2.0, abs=0.02)
+    assert weights["bias"].item() == pytest.approx(1.0, abs=0.02)
+    assert history[-1]["step"] == 600
+    assert history[-1]["validation_loss"] < 0.01 * history[0]["validation_loss"]
+
+
+def test_a_seed_gives_the_same_weights_bit_by_bit(tmp_path):
+    runs = [train(network(), line_loss, FRAMES, schedule(), tmp_path / f"{i}.pt")[0] for i in range(2)]
+    other = train(network(), line_loss, FRAMES, schedule(seed=4), tmp_path / "other.pt")[0]
+    assert all(torch.equal(runs[0][name], runs[1][name]) for name in runs[0])
+    assert not torch.equal(runs[0]["weight"], other["weight"])
+
+
+def test_killed_training_ends_with_the_same_weights_and_history(tmp_path):
+    whole, history = train(network(), line_loss, FRAMES, schedule(), tmp_path / "whole.pt")
+    restart = tmp_path / "restart.pt"
+    with pytest.raises(Killed):
+        train(network(), killed_in(53), FRAMES, schedule(), restart)  # a step and its report are two calls
+    assert read_tensors(restart)["step"] == 20
+    resumed, resumed_history = train(network(), line_loss, FRAMES, schedule(), restart)
+    assert all(torch.equal(whole[name], resumed[name]) for name in whole)
+    assert resumed_history == history
+
+
+def test_restart_point_of_other_settings_is_not_used(tmp_path):
+    restart = tmp_path / "restart.pt"
+    with pytest.raises(Killed):
+        train(network(), killed_in(53), FRAMES, schedule(), restart)
+    fresh, _ = train(network(), line_loss, FRAMES, schedule(fingerprint="other"), tmp_path / "fresh.pt")
+    after, _ = train(network(), line_loss, FRAMES, schedule(fingerprint="other"), restart)
+    assert torch.equal(fresh["weight"], after["weight"])
+
+
+def test_nan_in_the_loss_is_told_and_keeps_the_restart_point(tmp_path):
+    restart = tmp_path / "restart.pt"
+    with pytest.raises(Killed):
+        train(network(), killed_in(53), FRAMES, schedule(), restart)
+    before = restart.read_bytes()
+
+    def broken(model, indices, generator):
+        return line_loss(model, indices, generator) * math.nan
+
+    with pytest.raises(
+        ValueError, match=r"expected a finite loss; got nan in step 21. Lower `learning_rate`"
+    ):
+        train(network(), broken, FRAMES, schedule(), restart)
+    assert restart.read_bytes() == before
+
+
+def test_truncated_restart_point_is_told(tmp_path):
+    restart = tmp_path / "restart.pt"
+    with pytest.raises(Killed):
+        train(network(), killed_in(53), FRAMES, schedule(), restart)
+    restart.write_bytes(restart.read_bytes()[:200])
+    with pytest.raises(
+        ValueError, match=r"expected a whole checkpoint; got a truncated or damaged one: .*restart\.pt"
+    ):
+        train(network(), line_loss, FRAMES, schedule(), restart)
+    assert restart.stat().st_size == 200
+
+
+def test_checkpoint_returns_weights_and_description(tmp_path):
+    path = tmp_path / "checkpoint.pt"
+    save_checkpoint(path, {"w": torch.arange(3.0)}, {"kind": "molecule", "settings": {"a": 1}})
+    checkpoint = load_checkpoint(path, "molecule")
+    assert torch.equal(checkpoint["weights"]["w"], torch.arange(3.0))
+    assert checkpoint["settings"] == {"a": 1}
+    with pytest.raises(ValueError, match=r"expected a checkpoint of kind protein; got one of kind molecule"):
+        load_checkpoint(path, "protein")
+
+
+def test_pickled_code_is_refused(tmp_path):
+    path = tmp_path / "checkpoint.pt"
+    torch.save({"description": schedule}, path)
+    with pytest.raises(ValueError, match="damaged"):
+        load_checkpoint(path, "molecule")
+    with pytest.raises(FileNotFoundError, match="expected the file"):
+        load_checkpoint(tmp_path / "absent.pt", "molecule")

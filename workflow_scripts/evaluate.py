@@ -1,0 +1,39 @@
+"""Compare the samples of a target with the held-out reference, the noise floor and plain dynamics."""
+
+import json
+
+from dig_core.config import validated
+from dig_core.evaluation.tight_reference import read_tight_reference
+from dig_core.runtime import load_arrays, provenance, run, save_arrays, start, write_json
+from dig_core.settings import Evaluation
+from dig_core.systems.molecule import energies
+from dig_core.systems.molecule_evaluation import Study, cost_metrics, evaluate
+from dig_core.systems.molecule_figures import evaluation_arrays
+from dig_core.systems.molecule_series import Sources, of_target, with_energies
+
+
+def main(job):
+    """Write the metrics (one level, units in the keys) and the arrays that the figures show."""
+    started, files = start(), job.params.force_field
+    molecule, samples, reference = (load_arrays(job.input[n]) for n in ("molecule", "samples", "reference"))
+    energy = energies(job.input.topology, tuple(files), job.params.platform) if files else None
+    sources = Sources(
+        molecule,
+        with_energies(samples, energy),
+        of_target(load_arrays(job.input.dataset), job.wildcards.target),
+        reference,
+        load_arrays(job.input.competitor) if job.input.competitor else None,
+        read_tight_reference(*job.input.tight_reference) if job.input.tight_reference else None,
+    )
+    settings = validated(Evaluation, job.params.evaluation, "evaluation")
+    study = Study(settings, job.params.temperature_K)
+    evaluated = evaluate(sources, study)
+    with open(job.input.training, encoding="utf-8") as file:
+        costs = cost_metrics(sources, json.load(file), energy)
+    origin = provenance({"evaluation": job.params.evaluation}, job.input, None, started)
+    save_arrays(job.output.evaluation, origin, **evaluation_arrays(sources, study, evaluated))
+    write_json(job.output.metrics, evaluated.metrics | costs)
+
+
+if __name__ == "__main__":
+    run(main, snakemake)  # noqa: F821
