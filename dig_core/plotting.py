@@ -15,12 +15,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import ConnectionPatch
 from matplotlib.patheffects import withStroke
+from matplotlib.ticker import LogLocator, NullLocator, ScalarFormatter
 
-from dig_core.evaluation.landscape import Landscape
-from dig_core.plotting_molecules import draw_structure
-from dig_core.units import thermal_energy_kcal_per_mol
+from dig_core.evaluation.drawn import Arrays, profiles, reference_grid, seen_from_the_side
 
-Arrays = Mapping[str, np.ndarray]
 STYLE = {
     "font.size": 8.0,
     "axes.titlesize": 9.0,
@@ -46,12 +44,13 @@ NAMES = {
     "competitor": "plain MD, equal cost",
     "tight_reference": "MD, tight reference",
 }
-LINES = {"samples": "-", "reference": "-", "training": "--", "tight_reference": ":", "competitor": "--"}
+LINES = {"training": "--", "tight_reference": ":"}
+ELEMENTS = {1: "#E8E8E8", 6: "#555555", 7: "#0072B2", 8: "#D55E00", 15: "#CC79A7", 16: "#E69F00"}
 SOLVERS = ("#D55E00", "#0072B2", "#009E73", "#CC79A7", "#E69F00")
 MARKERS = "osD^v"
 GREEK = {"alpha", "beta", "gamma", "phi", "psi", "pi"}
 HIGHEST_KCAL_PER_MOL = 6.0
-DOTS = 2000
+DOTS = 3000
 
 
 def write(path: str | Path, figure: Figure, table: pandas.DataFrame) -> None:
@@ -68,7 +67,7 @@ def write(path: str | Path, figure: Figure, table: pandas.DataFrame) -> None:
 def landscape_figure(evaluations: Mapping[str, Arrays]) -> tuple[Figure, pandas.DataFrame]:
     """Per target a row: the landscape with structures, and beside it F along the first coordinate."""
     with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(WIDTH_IN, 3.1 * len(evaluations)), layout="constrained")
+        figure = Figure(figsize=(WIDTH_IN, 3.4 * len(evaluations)), layout="constrained")
         grid = figure.add_gridspec(len(evaluations), 3, width_ratios=(3.1, 1.0, 2.3))
         for row, (name, arrays) in enumerate(evaluations.items()):
             axes = figure.add_subplot(grid[row, 0])
@@ -95,7 +94,7 @@ def figure_2a(evaluations: Mapping[str, Arrays], columns: int = 2) -> tuple[Figu
 
 def draw_landscape(axes: Axes, arrays: Arrays, title: str = "") -> None:
     """Free energy of the reference as filled contours (kcal/mol), samples as dots."""
-    x, y, energy = _grid(arrays)
+    x, y, energy = reference_grid(arrays, wrapped=True)
     scale = _scale(arrays)
     levels = np.arange(0.0, HIGHEST_KCAL_PER_MOL + 0.25, 0.5)
     shown = np.ma.masked_invalid(energy.T)
@@ -103,7 +102,9 @@ def draw_landscape(axes: Axes, arrays: Arrays, title: str = "") -> None:
     points = scale * arrays["samples.plane"][:DOTS]
     axes.scatter(*points.T, s=1.5, color=COLOURS["samples"], alpha=0.5, linewidths=0, rasterized=True)
     label = "free energy of MD (kcal/mol)"
-    axes.figure.colorbar(filled, ax=axes, label=label, location="bottom", ticks=range(7), aspect=30, shrink=0.9)
+    axes.figure.colorbar(
+        filled, ax=axes, label=label, location="bottom", ticks=range(7), aspect=30, shrink=0.9
+    )
     axes.set_title(title)
     axes.set(xlabel=_labels(arrays)[0], ylabel=_labels(arrays)[1])
     if arrays["is_torsion_plane"]:
@@ -121,45 +122,52 @@ def draw_representatives(axes: Axes, cell, arrays: Arrays) -> None:
         draw_structure(inset, structure, arrays["atomic_numbers"], arrays["bonds"])
         inset.set_title(state_label(str(names[index])), pad=1)
         axes.plot(*points[index], "o", color="white", markeredgecolor="black", markersize=5)
-        text = axes.annotate(state_label(str(names[index])), points[index], (4, 4), textcoords="offset points")
+        text = axes.annotate(
+            state_label(str(names[index])), points[index], (4, 4), textcoords="offset points"
+        )
         text.set_path_effects([withStroke(linewidth=2.0, foreground="white")])
         line = ConnectionPatch(
-            points[index], (0.0, 0.5), "data", "axes fraction", axesA=axes, axesB=inset, color="0.35", linewidth=0.7
+            points[index],
+            (0.0, 0.5),
+            "data",
+            "axes fraction",
+            axesA=axes,
+            axesB=inset,
+            color="0.35",
+            linewidth=0.7,
         )
         line.set_in_layout(False)
+        line.set_zorder(5)  # over the landscape
         axes.figure.add_artist(line)
     for inset in insets[len(order) :]:
         inset.set_axis_off()
 
 
+def draw_structure(axes: Axes, positions: np.ndarray, atomic_numbers: np.ndarray, bonds: np.ndarray) -> None:
+    """Draw bonds as lines and atoms as discs coloured by element, the nearer ones over the others."""
+    x, y, depth = seen_from_the_side(positions, atomic_numbers).T
+    for i, j in bonds:
+        thin = 1 in (atomic_numbers[i], atomic_numbers[j])
+        style = {"color": "0.5", "linewidth": 0.8} if thin else {"color": "0.35", "linewidth": 2.0}
+        axes.plot(x[[i, j]], y[[i, j]], zorder=10 + (depth[i] + depth[j]) / 2, **style)
+    for atom, number in enumerate(atomic_numbers):
+        size = 9.0 if number == 1 else 40.0
+        style = {"color": ELEMENTS.get(int(number), "#009E73"), "edgecolors": "0.3", "linewidths": 0.4}
+        axes.scatter(x[atom], y[atom], s=size, zorder=10 + depth[atom], **style)
+    axes.set_aspect("equal")
+    axes.margins(0.12)
+    axes.set_axis_off()
+
+
 def draw_profiles(axes: Axes, arrays: Arrays) -> None:
     """Free energy along the first coordinate: samples, held-out and training replica, tight reference."""
     for series, (x, energy) in profiles(arrays).items():
-        style = {"color": COLOURS[series], "linestyle": LINES[series], "label": NAMES[series]}
+        style = {"color": COLOURS[series], "linestyle": LINES.get(series, "-"), "label": NAMES[series]}
         axes.plot(_scale(arrays) * x, energy, **style)
-    axes.set(xlabel=_labels(arrays)[0], ylabel="free energy (kcal/mol)", ylim=(0, None))
+    axes.set(xlabel=_labels(arrays)[0], ylabel="free energy (kcal/mol)", ylim=(0, 8))
     if arrays["is_torsion_plane"]:
         axes.set(xlim=(-180, 180), xticks=range(-180, 181, 90))
     axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2, columnspacing=1.0, handlelength=1.6)
-
-
-def profiles(arrays: Arrays) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """By series: bin centres of the first coordinate (radians, or without unit) and F in kcal/mol, minimum 0."""
-    edges, found = arrays["x_edges"], {}
-    for series in ("reference", "training", "tight_reference", "samples"):
-        if f"{series}.plane" in arrays:
-            values, weights = arrays[f"{series}.plane"][:, 0], arrays[f"{series}.weights"]
-            share = np.histogram(values, bins=edges, weights=weights)[0]
-        elif f"{series}.probability" in arrays:
-            share = arrays[f"{series}.probability"].sum(axis=1)
-        else:
-            continue
-        with np.errstate(divide="ignore"):
-            energy = -thermal_energy_kcal_per_mol(float(arrays["temperature_K"])) * np.log(share)
-        finite = np.isfinite(energy)
-        lowest = energy[finite].min() if finite.any() else 0.0
-        found[series] = (edges[1:] + edges[:-1]) / 2, np.where(finite, energy - lowest, np.nan)
-    return found
 
 
 def landscape_table(evaluations: Mapping[str, Arrays]) -> pandas.DataFrame:
@@ -170,7 +178,7 @@ def landscape_table(evaluations: Mapping[str, Arrays]) -> pandas.DataFrame:
     """
     parts = []
     for panel, arrays in evaluations.items():
-        x, y, energy = _grid(arrays)
+        x, y, energy = reference_grid(arrays)
         scale, dots = _scale(arrays), _scale(arrays) * arrays["samples.plane"][:DOTS]
         grid_x, grid_y = np.meshgrid(scale * x, scale * y, indexing="ij")
         parts.append(_rows(panel, "bin", "reference", grid_x.ravel(), grid_y.ravel(), energy.ravel()))
@@ -252,7 +260,12 @@ def _draw_quality(axes: Axes, table: pandas.DataFrame, key: str) -> None:
         axes.errorbar(own["evaluations"], own[key], own[f"{key}_standard_error"], label=label, **style)
     for value in floor[key].dropna():
         axes.axhline(value, color="0.4", linestyle=":", label="noise floor (MD)")
-    axes.set(xscale="log", ylim=(0, None), xlabel="network evaluations per structure")
+    axes.set(xscale="log", xlabel="network evaluations per structure")
+    # Few steps cost orders of magnitude in energy; divergences are all alike.
+    axes.set(yscale="log") if key.startswith("energy") else axes.set(ylim=(0, None))
+    axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    axes.xaxis.set_major_formatter(ScalarFormatter())
+    axes.xaxis.set_minor_locator(NullLocator())
 
 
 def learning_curve_figure(history: str | Path) -> tuple[Figure, pandas.DataFrame]:
@@ -279,14 +292,6 @@ def state_label(name: str) -> str:
     head, _, below = name.partition("_") if not conformer else (conformer[1], "", conformer[2])
     head = f"\\{head}" if head in GREEK else rf"\mathrm{{{head}}}"
     return f"${head}_{{\\mathrm{{{below}}}}}$" if below else f"${head}$"
-
-
-def _grid(arrays: Arrays) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Centres of the bins and the reference's free energy (kcal/mol; infinite in empty bins)."""
-    edges = arrays["x_edges"], arrays["y_edges"]
-    reference = Landscape(*edges, arrays["reference.probability"], float(arrays["temperature_K"]))
-    x, y = ((e[1:] + e[:-1]) / 2 for e in edges)
-    return x, y, reference.free_energy_kcal_per_mol
 
 
 def _scale(arrays: Arrays) -> float:

@@ -24,7 +24,7 @@ Platform = Literal["Reference", "CPU", "CUDA", "OpenCL", "HIP"]
 
 # Folders and files under results/ and names of rules: a study or target of that name would overwrite them.
 _RESERVED = """
-all build cache check compare_samplers config dataset download downloads estimate_density evaluate
+all build cache check compare_samplers condense_reference config dataset download downloads estimate_density evaluate
 figures help interpolate logs metrics model none null prepare prepare_reference pretrain readme
 reference report results sample samples simulate simulation tables test topology train
 """

@@ -123,7 +123,11 @@ def has_energies(study):
 def target_sources(wildcards):
     """Files that describe a target: its PDB file, or the topology of the user's trajectory."""
     study = CONFIG.studies[wildcards.system]
-    own = [] if simulated(wildcards.system) else [study.data.topology, study.data.files[0]]
+    own = (
+        []
+        if simulated(wildcards.system)
+        else [study.data.topology, study.data.files[0]]
+    )
     return [file for file in [study.targets[wildcards.target].pdb, *own] if file]
 
 

@@ -93,3 +93,28 @@ rule prepare_reference:
         temperature_K=setting("temperature_K"),
     script:
         "../workflow_scripts/prepare_reference.py"
+
+
+rule condense_reference:
+    """Condense long replicas into a torsion histogram that other studies are held against (data/bundled)."""
+    input:
+        frames=lambda w: [
+            *training_files(w),
+            *held_out_files(w),
+        ],
+        molecule="results/{system}/{target}/molecule.npz",
+    output:
+        histogram="results/{system}/{target}/tight_reference.npz",
+    log:
+        "results/logs/condense_reference/{system}_{target}.log",
+    conda:
+        "../envs/simulation.yaml"
+    threads: 1
+    resources:
+        mem_mb=8000,
+        runtime=minutes("condense_reference"),
+    params:
+        data=setting("data"),
+        temperature_K=setting("temperature_K"),
+    script:
+        "../workflow_scripts/condense_reference.py"

@@ -2,9 +2,7 @@ rule figure_landscape:
     """Draw the free-energy landscape: reference as contours, samples as dots, representative structures."""
     input:
         evaluations=of_targets("results/{system}/{target}/evaluation.npz"),
-        samples=of_targets("results/{system}/{target}/samples.npz"),
-        molecules=of_targets("results/{system}/{target}/molecule.npz"),
-        library=library("plotting.py"),
+        library=library("plotting.py", "evaluation/drawn.py"),
     output:
         png=report(
             "results/{system}/figures/landscape.png",
@@ -23,11 +21,11 @@ rule figure_landscape:
         mem_mb=memory("figure_landscape"),
         runtime=minutes("figure_landscape"),
     params:
-        evaluation=evaluation_settings,
-        temperature_K=setting("temperature_K"),
+        targets=setting("targets"),
         caption=(
-            "Free-energy landscape over the backbone torsions: contours are the held-out molecular dynamics in"
-            " kcal/mol, dots are structures drawn from the diffusion model; representative structures are shown."
+            "Free-energy landscape: contours are the held-out molecular dynamics in kcal/mol, dots are 3,000"
+            " structures drawn from the diffusion model; one of them is shown per state. Right: free energy along"
+            " the first coordinate."
         ),
     script:
         "../workflow_scripts/figure_landscape.py"
@@ -56,7 +54,7 @@ rule figure_energies:
         mem_mb=memory("figure_energies"),
         runtime=minutes("figure_energies"),
     params:
-        temperature_K=setting("temperature_K"),
+        targets=setting("targets"),
         caption=(
             "Distribution of potential energies in kJ/mol: structures drawn from the diffusion model, without"
             " any relaxation, beside the held-out molecular dynamics."
@@ -70,7 +68,7 @@ rule figure_samplers:
     input:
         comparisons=of_targets("results/{system}/{target}/sampler_comparison.npz"),
         evaluations=of_targets("results/{system}/{target}/evaluation.npz"),
-        library=library("plotting.py"),
+        library=library("plotting.py", "evaluation/sampler_quality.py"),
     output:
         png=report(
             "results/{system}/figures/samplers.png",
@@ -89,8 +87,8 @@ rule figure_samplers:
         mem_mb=memory("figure_samplers"),
         runtime=minutes("figure_samplers"),
     params:
-        evaluation=setting("evaluation"),
-        temperature_K=setting("temperature_K"),
+        evaluation=evaluation_settings,
+        targets=setting("targets"),
         caption=(
             "Quality against the number of network evaluations for every solver: distance of the energy"
             " distributions and divergence of the landscapes, with bootstrap errors."
@@ -134,7 +132,7 @@ rule figure_2a:
     """Draw Figure 2a: the landscapes of the studies that config/config.yaml lists for it."""
     input:
         evaluations=landscape_data,
-        library=library("plotting.py"),
+        library=library("plotting.py", "evaluation/drawn.py"),
     output:
         png=report(
             "results/figures/figure_2a.png",
@@ -153,7 +151,12 @@ rule figure_2a:
         mem_mb=2000,
         runtime=10,
     params:
-        studies=list(CONFIG.figures.get("figure_2a", ())),
+        titles=[
+            study.replace("_", " ")
+            + (f": {target}" if len(CONFIG.studies[study].targets) > 1 else "")
+            for study in CONFIG.figures.get("figure_2a", ())
+            for target in CONFIG.studies[study].targets
+        ],
         caption=(
             "Figure 2a of the paper (Nature Machine Intelligence 2024): structures drawn from the diffusion"
             " model laid over the free-energy landscape of molecular dynamics."

@@ -51,7 +51,9 @@ def noise_levels(
             f"expected noise levels within the process; got log_mean {log_mean} and log_std {log_std}. "
             f"Choose log_mean between {_log_range(field)}."
         )
-    uniform = torch.rand(count, generator=generator, dtype=torch.float64, device=generator.device)
+    drawn = torch.rand(count, generator=generator, dtype=torch.float64, device=generator.device)
+    # Stratified, one level in each of `count` equally probable intervals: less noise in the mean of a batch.
+    uniform = (torch.arange(count, dtype=torch.float64, device=generator.device) + drawn) / count
     tau = torch.exp(log_mean + log_std * torch.special.ndtri(low + (high - low) * uniform))
     time = field.time(tau).clamp(field.minimal_time, field.maximal_time)
     return time.to(torch.get_default_dtype())

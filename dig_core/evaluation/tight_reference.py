@@ -3,6 +3,7 @@
 It is stored as one histogram per block of time of independent replicas, so that its own error is known.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -70,6 +71,25 @@ class TightReference:
         columns = np.stack(np.unravel_index(cells, self.probability.shape), axis=1)
         low, high = np.radians(self.edges_deg[columns]), np.radians(self.edges_deg[columns + 1])
         return low + (high - low) * generator.random((count, 2))
+
+
+def condense(
+    torsions: Sequence[Float[np.ndarray, "frames 2"]],
+    weights: Sequence[Float[np.ndarray, "frames"]],
+    blocks: int = 10,
+) -> TightReference:
+    """Histograms of replicas (phi, psi in radians; weights summing to 1 in each): `blocks` stretches of time per replica.
+
+    Cells of 1.44 degrees: five of them make one bin of a landscape of 50 x 50.
+    """
+    edges = np.linspace(-180.0, 180.0, 251)
+    histograms, replica = [], []
+    for number, (points, own) in enumerate(zip(torsions, weights, strict=True), start=1):
+        for part in np.array_split(np.arange(len(points)), blocks):
+            phi, psi = np.degrees(points[part]).T
+            histograms.append(np.histogram2d(phi, psi, bins=[edges, edges], weights=own[part])[0])
+            replica.append(number)
+    return TightReference(edges, np.array(histograms), np.array(replica))
 
 
 def read_tight_reference(path: str | Path) -> TightReference:

@@ -2,8 +2,8 @@
 
 All candidates are scored on the held-out reference, with as many structures as there are samples: the samples
 themselves, the noise floor (drawn by weight from the training replica), plain dynamics of equal cost, and the
-tight reference. Intervals hold the error of the candidate alone: samples are resampled one by one, frames of
-dynamics in `BLOCKS` blocks of time.
+tight reference. Intervals hold the error of the candidate alone, not that of the reference: samples are resampled
+one by one, frames of dynamics in `BLOCKS` blocks of time.
 """
 
 import json
@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
+from scipy.stats import binomtest
 
 from dig_core.evaluation import landscape as landscapes
 from dig_core.evaluation import statistics, validity
@@ -33,7 +34,7 @@ from dig_core.systems.molecule_series import (
 )
 
 SEED = 0
-Scores = dict[str, float]
+Scores = dict[str, float | int]
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,7 @@ class Yardstick:
     def scores(self, series: Series, chosen: Int[np.ndarray, "count"]) -> Scores:
         """All landscape and energy numbers of the chosen structures, equally weighted."""
         values: Scores = {}
-        for suffix in self.planes.keys() & series.planes.keys():
+        for suffix in (name for name in self.planes if name in series.planes):
             points = series.planes[suffix][chosen]
             values |= landscapes.landscape_metrics(points, self.planes[suffix], suffix=suffix)
         if self.energies is not None and series.energies is not None:
@@ -155,15 +156,23 @@ def evaluate(sources: Sources, study: Study) -> Evaluated:
 
 def sample_metrics(sources: Sources, study: Study, samples: Series, measure: Yardstick) -> Scores:
     """Landscape and energy numbers, validity and populations of the samples, with intervals."""
+    everything = study.with_intervals(lambda chosen: measure.scores(samples, chosen), samples)
     marks = indicators(sources.samples["positions_angstrom"], sources.molecule)
     if len(sources.molecule["backbone_torsions"]):
         marks |= {f"population_{name}": inside for name, inside in states(study, samples).items()}
+    for key, mark in marks.items():
+        everything |= share_with_interval(key, mark)
+    return everything
 
-    def statistic(chosen: np.ndarray) -> Scores:
-        shares = {key: float(mark[chosen].mean()) for key, mark in marks.items()}
-        return measure.scores(samples, chosen) | shares
 
-    return study.with_intervals(statistic, samples)
+def share_with_interval(key: str, mark: Bool[np.ndarray, "samples"]) -> Scores:
+    """Share of independent samples with Wilson's 95 % score interval (J. Am. Stat. Assoc. 22, 209, 1927).
+
+    A bootstrap would claim certainty where no sample, or every one, has the mark.
+    """
+    interval = binomtest(int(mark.sum()), len(mark)).proportion_ci(method="wilson")
+    ends = {f"{key}_ci_low": float(interval.low), f"{key}_ci_high": float(interval.high)}
+    return {key: float(mark.mean()), **ends}
 
 
 def competitor_metrics(study: Study, compared: Mapping[str, Series], measure: Yardstick) -> Scores:

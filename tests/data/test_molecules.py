@@ -50,7 +50,7 @@ def test_smiles_gives_the_same_molecule_and_energy_as_the_sequence():
     ]
     assert graphs[0] == graphs[1]
     system = molecular_system(topology, FIELD, 3.0)
-    charges = [f for f in system.getForces() if f.__class__.__name__ == "NonbondedForce"][0]
+    charges = next(f for f in system.getForces() if f.__class__.__name__ == "NonbondedForce")
     assert sum(charges.getParticleParameters(i)[0]._value for i in range(22)) == pytest.approx(0.0, abs=1e-6)
 
 

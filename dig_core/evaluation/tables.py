@@ -1,0 +1,120 @@
+"""Metrics of one level of keys as tables: for a spreadsheet, and for a terminal."""
+
+import csv
+import io
+from collections.abc import Mapping, Sequence
+
+Row = dict[str, str | float | int]
+Metrics = Mapping[str, float | int]
+
+# Endings of keys by the column they belong to; the longer of two endings comes first.
+SERIES = {
+    "_against_tight_reference": "against_tight_reference",
+    "_noise_floor": "noise_floor",
+    "_equal_cost_md": "equal_cost_md",
+    "_tight_reference": "tight_reference",
+    "_training": "training",
+    "_reference": "reference",
+}
+QUANTITIES = ("_ci_low", "_ci_high", "_standard_error")
+COLUMNS = (
+    "target",
+    "metric",
+    "samples",
+    "samples_ci_low",
+    "samples_ci_high",
+    "noise_floor",
+    "equal_cost_md",
+    "tight_reference",
+    "training",
+    "reference",
+    "against_tight_reference",
+)
+# What a terminal shows: (start of the key, name to print).
+MAIN = (
+    ("coverage", "coverage"),
+    ("free_energy_mae_kcal_per_mol", "free-energy MAE (kcal/mol)"),
+    ("free_energy_mae_floored_kcal_per_mol", "  floored"),
+    ("jensen_shannon_nats", "Jensen-Shannon (nats)"),
+    ("population_", "population "),
+    ("mirror_image_fraction", "mirror images"),
+    ("valid_fraction", "valid structures"),
+    ("energy_median_kJ_per_mol", "median energy (kJ/mol)"),
+    ("energy_below_reference_p99_fraction", "energies below MD's p99"),
+    ("energy_wasserstein_kJ_per_mol", "energy distance (kJ/mol)"),
+)
+HEADINGS = {
+    "samples": "samples",
+    "interval": "95 % interval",
+    "noise_floor": "noise floor",
+    "equal_cost_md": "equal-cost MD",
+    "tight_reference": "tight ref.",
+    "training": "MD train",
+    "reference": "MD held out",
+}
+
+
+def split_key(key: str) -> tuple[str, str, str]:
+    """Take a key apart into metric, series ('samples' where none is named) and quantity ('' for the value)."""
+    quantity = next((ending for ending in QUANTITIES if key.endswith(ending)), "")
+    stem = key.removesuffix(quantity)
+    ending = next((ending for ending in SERIES if stem.endswith(ending)), "")
+    return stem.removesuffix(ending), SERIES.get(ending, "samples"), quantity.removeprefix("_")
+
+
+def metric_rows(metrics: Metrics) -> list[Row]:
+    """A row per metric with a column per series; intervals for the samples, standard errors in their own rows."""
+    rows: dict[str, Row] = {}
+    for key, value in metrics.items():
+        metric, series, quantity = split_key(key)
+        if quantity == "standard_error":
+            metric, quantity = f"{metric}_standard_error", ""
+        column = f"{series}_{quantity}" if quantity else series
+        if column in COLUMNS:
+            rows.setdefault(metric, {"metric": metric})[column] = value
+    return list(rows.values())
+
+
+def metrics_csv(metrics: Mapping[str, Metrics]) -> str:
+    """All metrics of all targets as CSV text, columns as in `COLUMNS`, six significant digits."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
+    writer.writeheader()
+    for target, values in metrics.items():
+        for row in metric_rows(values):
+            shown = {k: v if isinstance(v, str) else f"{v:.6g}" for k, v in row.items()}
+            writer.writerow({"target": target, **shown})
+    return text.getvalue()
+
+
+def main_table(metrics: Metrics) -> str:
+    """The main metrics as aligned text for a terminal: samples beside all that they are compared with."""
+    found = {str(row["metric"]): row for row in metric_rows(metrics)}
+    lines = [["", *HEADINGS.values()]]
+    for start, name in MAIN:
+        for metric, row in found.items():
+            is_state = start == "population_" and metric.startswith(start) and not metric.endswith("_error")
+            if metric == start or is_state:
+                label = name + metric.removeprefix(start) if is_state else name
+                lines.append([label, *(_cell(row, column) for column in HEADINGS)])
+    used = [i for i in range(len(lines[0])) if i == 0 or any(line[i] for line in lines[1:])]
+    return aligned([[line[i] for i in used] for line in lines])
+
+
+def aligned(lines: Sequence[Sequence[str]]) -> str:
+    """Text in columns: the first to the left, all others to the right, two blanks between."""
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    return "\n".join(
+        "  ".join(
+            cell.ljust(width) if number == 0 else cell.rjust(width)
+            for number, (cell, width) in enumerate(zip(line, widths, strict=True))
+        ).rstrip()
+        for line in lines
+    )
+
+
+def _cell(row: Row, column: str) -> str:
+    if column == "interval":
+        ends = (row.get("samples_ci_low"), row.get("samples_ci_high"))
+        return "" if None in ends else f"{ends[0]:.3g} to {ends[1]:.3g}"
+    return f"{row[column]:.3g}" if column in row else ""

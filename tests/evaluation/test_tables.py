@@ -1,0 +1,91 @@
+"""Metrics as tables, and metrics held against expectations."""
+
+import csv
+import io
+
+import pytest
+
+from dig_core.evaluation.expectations import verdicts
+from dig_core.evaluation.tables import aligned, main_table, metrics_csv, split_key
+
+METRICS = {
+    "samples": 10000,
+    "coverage": 0.75,
+    "coverage_ci_low": 0.7,
+    "coverage_ci_high": 0.8,
+    "coverage_noise_floor": 0.79,
+    "coverage_noise_floor_ci_low": 0.78,
+    "coverage_tight_reference": 0.77,
+    "coverage_against_tight_reference": 0.76,
+    "population_C7ax": 0.02,
+    "population_C7ax_standard_error": 0.003,
+    "population_C7ax_training": 0.03,
+    "population_C7ax_training_standard_error": 0.004,
+    "energy_below_reference_p99_fraction": 0.97,
+}
+
+
+@pytest.mark.parametrize(
+    ("key", "parts"),
+    [
+        ("coverage", ("coverage", "samples", "")),
+        ("coverage_noise_floor_ci_low", ("coverage", "noise_floor", "ci_low")),
+        ("coverage_against_tight_reference", ("coverage", "against_tight_reference", "")),
+        ("population_a_equal_cost_md_standard_error", ("population_a", "equal_cost_md", "standard_error")),
+        ("energy_below_reference_p99_fraction", ("energy_below_reference_p99_fraction", "samples", "")),
+    ],
+)
+def test_a_key_is_taken_apart(key, parts):
+    assert split_key(key) == parts
+
+
+def test_csv_has_a_row_per_metric():
+    rows = list(csv.DictReader(io.StringIO(metrics_csv({"ala": METRICS}))))
+    found = {row["metric"]: row for row in rows}
+    assert len(rows) == 5 and {row["target"] for row in rows} == {"ala"}
+    coverage = found["coverage"]
+    assert (coverage["samples"], coverage["samples_ci_low"], coverage["noise_floor"]) == (
+        "0.75",
+        "0.7",
+        "0.79",
+    )
+    assert (coverage["tight_reference"], coverage["against_tight_reference"]) == ("0.77", "0.76")
+    assert found["population_C7ax_standard_error"]["training"] == "0.004"
+
+
+def test_terminal_table_is_aligned_and_leaves_out_what_nobody_has():
+    lines = main_table(METRICS).splitlines()
+    assert lines[0].split("  ")[-1] == "MD train" and "equal-cost" not in lines[0]
+    assert lines[1].split() == ["coverage", "0.75", "0.7", "to", "0.8", "0.79", "0.77"]
+    assert [line.split()[:2] for line in lines[2:3]] == [["population", "C7ax"]] and len(lines) == 4
+    assert aligned([["a", "bb"], ["ccc", "d"]]) == "a    bb\nccc   d"
+
+
+def passed(**expectation) -> bool:
+    key = expectation.pop("key", "coverage")
+    return all(verdict.passed for verdict in verdicts(METRICS, {key: expectation}))
+
+
+def test_every_form_of_expectation_can_hold_and_fail():
+    assert passed(expected=0.74, tolerance=0.02) and not passed(expected=0.72, tolerance=0.02)
+    assert passed(max=0.76) and not passed(max=0.74)
+    assert passed(min=0.74) and not passed(min=0.76)
+    assert passed(min=0.7, max=0.8) and not passed(min=0.7, max=0.74)
+    assert passed(min_over="coverage_noise_floor", margin=0.05)
+    assert not passed(min_over="coverage_noise_floor", margin=0.03)
+    assert passed(key="coverage_noise_floor", max_over="coverage", margin=0.05)
+    assert not passed(key="coverage_noise_floor", max_over="coverage", margin=0.03)
+    assert passed(near="coverage_noise_floor", margin=0.05)
+    # 0.01 apart with a combined error of 0.005.
+    near = {"key": "population_C7ax", "near": "population_C7ax_training"}
+    assert passed(**near, standard_errors=2.1) and not passed(**near, standard_errors=1.9)
+
+
+def test_lists_missing_metrics_and_mistakes():
+    both = verdicts(METRICS, {"coverage": [{"min": 0.7}, {"max": 0.7}], "recall": {"min": 0.1}})
+    assert [verdict.passed for verdict in both] == [True, False, False]
+    assert str(both[1]) == "FAILED  coverage: 0.75, expected at most 0.7"
+    assert "recall; found none" in str(both[2])
+    assert not passed(near="recall", margin=1.0)
+    with pytest.raises(ValueError, match="expected coverage with one of"):
+        verdicts(METRICS, {"coverage": {"minimum": 0.7}})

@@ -1,0 +1,26 @@
+"""Print the main metrics of every study of the configuration, and where the report is."""
+
+import json
+import sys
+from pathlib import Path
+
+from dig_core.config import load_config
+from dig_core.evaluation.tables import main_table
+
+
+def main(folder=Path("results"), config=Path("config/config.yaml")):
+    """Return the exit status; 1 where a study has no metrics yet."""
+    for name, study in load_config(config).studies.items():
+        for target in study.targets:
+            path = folder / name / target / "metrics.json"
+            if not path.is_file():
+                print(f"error: expected the file {path}; found none. Write: make demo", file=sys.stderr)
+                return 1
+            metrics = json.loads(path.read_text(encoding="utf-8"))
+            print(f"\n{name}, {target}: {metrics['samples']} samples\n{main_table(metrics)}")
+    print(f"\nall metrics: {folder / 'tables'}/*.csv\nreport:      {(folder / 'report.html').resolve()}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,34 @@
+"""Hold the metrics of a study against those that are expected of it: verify.py STUDY."""
+
+import json
+import sys
+from pathlib import Path
+
+from dig_core.evaluation.expectations import verdicts
+
+
+def main(study, folder=Path("results"), expected=Path("tests/expected")):
+    """Print a line per expectation and target; return 1 when one fails or a file is missing."""
+    stated, files = expected / f"{study}.json", sorted((folder / study).glob("*/metrics.json"))
+    if not stated.is_file():
+        return _error(f"expected the file {stated}; found none. Write there what the study should show")
+    if not files:
+        return _error(f"expected metrics in {folder / study}; found none. Write: make verify STUDY={study}")
+    expectations, found = json.loads(stated.read_text(encoding="utf-8")), []
+    for path in files:
+        own = verdicts(json.loads(path.read_text(encoding="utf-8")), expectations)
+        print(path, *own, sep="\n")
+        found += own
+    failed = sum(not verdict.passed for verdict in found)
+    print(f"{len(found) - failed} of {len(found)} as expected")
+    return int(failed > 0)
+
+
+def _error(text):
+    print(f"error: {text}", file=sys.stderr)
+    return 1
+
+
+if __name__ == "__main__":
+    has_study = len(sys.argv) == 2
+    sys.exit(main(sys.argv[1]) if has_study else _error("expected a study; got none. Write: verify.py STUDY"))
