@@ -190,13 +190,21 @@ class Model(Settings):
 
     kind: Literal["graphormer"] = Field(description="Architecture")
     layers: PositiveInt = Field(description="Number of transformer layers")
+    blocks: PositiveInt = Field(
+        description="Blocks that share the layers; each sees the structure as denoised by those before it"
+    )
     width: PositiveInt = Field(description="Width of a node's representation")
     heads: PositiveInt = Field(description="Attention heads; they divide the width")
     radial_features: PositiveInt = Field(description="Gaussian functions of the interatomic distance")
     head_width: PositiveInt = Field(description="Width of the output head")
 
     @model_validator(mode="after")
-    def _heads_divide_width(self) -> Self:
+    def _parts_divide_wholes(self) -> Self:
+        if self.layers % self.blocks:
+            raise ValueError(
+                f"expected layers to be a multiple of blocks; got {self.layers} and {self.blocks}."
+                " Change one of them"
+            )
         if self.width % self.heads:
             raise ValueError(
                 f"expected width to be a multiple of heads; got {self.width} and {self.heads}."

@@ -40,7 +40,7 @@ def tiny_network(seed: int = 0) -> Graphormer:
     """A small network in double precision whose weights are all random, also those that start at zero."""
     torch.manual_seed(seed)
     network = Graphormer(
-        tuple(ATOM_FEATURES.values()), tuple(PAIR_FEATURES.values()), 2, 16, 4, 8, 8
+        tuple(ATOM_FEATURES.values()), tuple(PAIR_FEATURES.values()), 2, 2, 16, 4, 8, 8
     ).double()
     with torch.no_grad():
         for weights in network.parameters():

@@ -1,10 +1,11 @@
 """Graphormer for molecules: from a noisy structure and its noise level to an equivariant vector per atom.
 
-One file, top to bottom: Graph -> Conditions (once per molecule) -> geometry -> layers -> head -> Graphormer.
+One file, top to bottom: graph -> Conditions (once per molecule) -> geometry -> layers -> head -> block -> Graphormer.
 After DiG (arXiv 2306.05445, section 2.1, SI algorithm 10): attention biased by pair features and by Gaussian functions of
 the present distances; output as attention-weighted sums of unit vectors. On top of it: distances are seen relative to
 what distance geometry expects of that pair, sharply at low noise and broadly at high noise; layers also collect
-directions, whose triple products tell mirror images apart.
+directions, whose triple products tell mirror images apart; and the network works in blocks, each of which sees the
+structure as the blocks before it have denoised it.
 """
 
 from dataclasses import dataclass
@@ -34,7 +35,8 @@ class Geometry:
     """Invariant and equivariant features of all pairs in a batch of structures."""
 
     radial: Float[Tensor, "batch atoms atoms radial"]
-    direction: Float[Tensor, "batch atoms atoms 3"]  # from i to j, shorter than 1 for close atoms
+    direction: Float[Tensor, "batch atoms atoms 3"]  # from i to j
+    both: Float[Tensor, "batch atoms atoms radial_and_3"]
 
 
 class GraphEncoder(nn.Module):
@@ -91,8 +93,8 @@ class Layer(nn.Module):
         weight = torch.softmax(logits + bias, dim=-1)
         heard = (weight @ value).transpose(1, 2).reshape(batch, atoms, width)
         # Weigh first, project afterwards: the same sum, without a projection of all pairs.
-        over_pairs = weight.transpose(1, 2)
-        distances, directions = over_pairs @ geometry.radial, over_pairs @ geometry.direction
+        over_pairs = weight.transpose(1, 2) @ geometry.both
+        distances, directions = over_pairs.split([geometry.radial.shape[-1], 3], dim=-1)
         seen = torch.cat([distances.flatten(2), invariants(directions)], dim=-1)
         return self.out(heard + self.seen(seen))
 
@@ -118,16 +120,39 @@ class Head(nn.Module):
         return pull + (self.cross(nodes)[..., None] * twist).sum(2)
 
 
+class Block(nn.Module):
+    """A stack of layers that sees one geometry, and the head that reads a vector per atom from it."""
+
+    def __init__(self, layers: int, width: int, heads: int, radial: int, head_width: int):
+        super().__init__()
+        self.heads = heads
+        self.bias = nn.Linear(radial, layers * heads, bias=False)
+        self.layers = nn.ModuleList(Layer(width, heads, radial) for _ in range(layers))
+        self.head = Head(width, head_width, radial)
+
+    def forward(
+        self, nodes: Tensor, geometry: Geometry, graph_bias: Tensor, level: Tensor, conditions: Conditions
+    ) -> tuple[Tensor, Tensor]:
+        """Updated nodes, and the vectors read from them; `graph_bias` [layers, graphs, heads, atoms, atoms]."""
+        distance_bias = (
+            self.bias(geometry.radial).unflatten(-1, (len(self.layers), self.heads)).permute(3, 0, 4, 1, 2)
+        )
+        for layer, from_distance, from_graph in zip(self.layers, distance_bias, graph_bias, strict=True):
+            nodes = layer(nodes, from_distance + from_graph, geometry, level)
+        return nodes, self.head(functional.layer_norm(nodes, nodes.shape[-1:]), geometry, conditions)
+
+
 class Graphormer(nn.Module):
     """The score network of a molecule (before preconditioning).
 
     Args:
         atom_sizes, pair_sizes: number of values of each integer feature of atoms and pairs.
         layers, width, heads, radial_features, head_width: size; the paper has 12 layers, width 768, 32 heads.
+        blocks: number of blocks that share the layers; from the second on they see the denoised structure.
     """
 
     def __init__(
-        self, atom_sizes: tuple[int, ...], pair_sizes: tuple[int, ...], layers: int, width: int, heads: int,
+        self, atom_sizes: tuple[int, ...], pair_sizes: tuple[int, ...], layers: int, blocks: int, width: int, heads: int,
         radial_features: int, head_width: int,
     ):  # fmt: skip
         super().__init__()
@@ -135,20 +160,21 @@ class Graphormer(nn.Module):
         self.graph = GraphEncoder(atom_sizes, pair_sizes, width)
         self.pair_terms = nn.Linear(width, layers * heads + head_width)
         self.expectation = zeroed(nn.Linear(width, 2))
-        self.radial_bias = nn.Linear(radial_features, layers * heads, bias=False)
         self.level = nn.Sequential(
             nn.Linear(2 * LEVEL_FREQUENCIES, width), nn.SiLU(), nn.Linear(width, width), nn.SiLU()
         )
-        self.layers = nn.ModuleList(Layer(width, heads, radial_features) for _ in range(layers))
-        self.head = Head(width, head_width, radial_features)
+        self.blocks = nn.ModuleList(
+            Block(layers // blocks, width, heads, radial_features, head_width) for _ in range(blocks)
+        )
 
     def conditions(self, graph: MolecularGraph) -> Conditions:
         """Everything that depends on the molecule alone; call it once per molecule when sampling."""
         nodes, pairs = self.graph(graph)
+        head_width = self.blocks[0].head.radial.out_features
         bias, head = self.pair_terms(pairs).split(
-            [len(self.layers) * self.heads, self.head.radial.out_features], dim=-1
+            [self.pair_terms.out_features - head_width, head_width], dim=-1
         )
-        bias = bias.unflatten(-1, (len(self.layers), self.heads)).permute(3, 0, 4, 1, 2)
+        bias = bias.unflatten(-1, (-1, self.heads)).permute(3, 0, 4, 1, 2)
         bias = bias.masked_fill(~graph.mask[None, :, None, None], -torch.inf)
         shift, widening = self.expectation(pairs).unbind(-1)
         middle, half_width = expected(graph)[..., :2].unbind(-1)
@@ -164,22 +190,20 @@ class Graphormer(nn.Module):
         """Raw output F(y, tau) for positions y = x_0 + tau eps in units of the data's standard deviation.
 
         `conditions` are those of one molecule (shared) or of each structure in the batch. Rotations of y rotate F,
-        translations leave it; F is 0 for padding.
+        translations leave it; F is 0 for padding. After each block the structure is denoised with what F is so far,
+        D = y / (1 + tau^2) + tau / sqrt(1 + tau^2) F (Karras et al. 2022, eq. 7), for the next block to look at.
         """
-        geometry = self.geometry(positions, noise, conditions)
         level = self.level(level_features(noise))
-        biases = (
-            self.radial_bias(geometry.radial)
-            .unflatten(-1, (len(self.layers), self.heads))
-            .permute(3, 0, 4, 1, 2)
-        )
         nodes = (conditions.nodes + level[:, None]).contiguous()
-        for layer, from_distance, from_graph in zip(self.layers, biases, conditions.bias, strict=True):
-            nodes = layer(nodes, from_distance + from_graph, geometry, level)
-        return (
-            self.head(functional.layer_norm(nodes, nodes.shape[-1:]), geometry, conditions)
-            * conditions.mask[..., None]
-        )
+        total = torch.sqrt(1 + noise**2)[:, None, None]
+        output, seen, seen_noise = torch.zeros_like(positions), positions, noise
+        for block, graph_bias in zip(self.blocks, conditions.bias.chunk(len(self.blocks)), strict=True):
+            geometry = self.geometry(seen, seen_noise, conditions)
+            nodes, correction = block(nodes, geometry, graph_bias, level, conditions)
+            output = output + correction
+            seen = positions / total**2 + noise[:, None, None] / total * output
+            seen_noise = RESIDUAL_NOISE * noise / total[:, 0, 0]
+        return output * conditions.mask[..., None]
 
     def geometry(self, positions: Tensor, noise: Tensor, conditions: Conditions) -> Geometry:
         """Distances against expectation (first half of the radial features) and on their own scale (second half)."""
@@ -194,10 +218,14 @@ class Graphormer(nn.Module):
             [gaussians(deviation, -4.0, 4.0, half), gaussians(size, -2.5, 1.5, self.radial_features - half)],
             dim=-1,
         )
-        return Geometry(radial, displacement / distance[..., None])
+        direction = displacement / distance[..., None]
+        return Geometry(radial, direction, torch.cat([radial, direction], dim=-1))
 
 
 LEVEL_FREQUENCIES = 16
+RESIDUAL_NOISE = (
+    0.5  # about how much of the noise a block leaves: the sharpness with which the next one looks
+)
 SHARPEST_SPREAD = (
     0.02  # distances known better than this (in standard deviations of the data) are not told apart
 )

@@ -1,5 +1,7 @@
 """A user's own trajectories: read with weights, stride and selection; refusals in words."""
 
+from pathlib import Path
+
 import mdtraj
 import numpy as np
 import pytest
@@ -84,8 +86,7 @@ def test_bad_input_is_told_in_one_line(trajectory, tmp_path, damage):
     if damage == "missing":
         settings["files"] = [path := str(tmp_path / "absent.xtc")]
     elif damage == "truncated":
-        content = open(path, "rb").read()
-        open(path, "wb").write(content[:150])
+        Path(path).write_bytes(Path(path).read_bytes()[:150])
     elif damage == "no topology":
         settings["topology"] = str(tmp_path / "absent.pdb")
     elif damage == "selection":

@@ -91,7 +91,7 @@ def test_every_weight_is_used():
     assert [name for name, weights in network.named_parameters() if weights.grad is None] == []
 
 
-@pytest.mark.parametrize("size", [{"layers": 12, "width": 768, "heads": 32}])
+@pytest.mark.parametrize("size", [{"layers": 12, "blocks": 3, "width": 768, "heads": 32}])
 def test_paper_scale_can_be_built(size):
     with torch.device("meta"):
         network = Graphormer(

@@ -1,0 +1,206 @@
+"""The workflow with its real scripts, small: from molecular dynamics to the report, a user's trajectory, kill -9."""
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas
+import pytest
+import torch
+
+from dig_core.runtime import load_arrays, load_provenance
+
+ROOT = Path(__file__).parents[1]
+PARTS = ("Snakefile", "rules", "config", "envs", "dig_core", "workflow_scripts", "slurm")
+
+
+def command(*arguments: str) -> list[str]:
+    return [sys.executable, "-m", "snakemake", "--cores", "2", "--rerun-incomplete", *arguments]
+
+
+def snakemake(folder: Path, *arguments: str, status: int = 0) -> str:
+    """Run snakemake in a folder and return all it says."""
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": ""}
+    answer = subprocess.run(command(*arguments), cwd=folder, env=environment, capture_output=True, text=True)
+    said = answer.stdout + answer.stderr
+    assert answer.returncode == status, said
+    return said
+
+
+def checkout(folder: Path, studies: str) -> Path:
+    """A copy of the workflow that runs other studies."""
+    for name in PARTS:
+        source = ROOT / name
+        if source.is_dir() and not source.is_symlink():
+            shutil.copytree(source, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            shutil.copy2(source, folder / name, follow_symlinks=False)
+    (folder / "config/config.yaml").write_text(f"studies: {studies}\nfigures: {{figure_2a: {studies}}}\n")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory):
+    """The finished tiny study with its report."""
+    folder = checkout(tmp_path_factory.mktemp("tiny"), "[tiny]")
+    snakemake(folder, "all")
+    snakemake(folder, "--report", "results/report.html", "all")
+    return folder
+
+
+def metrics(folder: Path) -> dict:
+    return json.loads((folder / "results/tiny/ala/metrics.json").read_text())
+
+
+def test_from_dynamics_to_metrics_above_chance(tiny):
+    """A minute of training is no model, but it has learned: structures near the molecule, torsions better than random."""
+    found = metrics(tiny)
+    assert found["samples"] == 500
+    history = pandas.read_csv(tiny / "results/tiny/model/history.csv")
+    assert history["validation_loss"].iloc[-1] < 0.7  # a network that returns 0 has 1
+    samples = load_arrays(tiny / "results/tiny/ala/samples.npz")["positions_angstrom"]
+    bonds = load_arrays(tiny / "results/tiny/ala/molecule.npz")["bonds"]
+    reference = load_arrays(tiny / "results/tiny/ala/reference.npz")["positions_angstrom"]
+    length, exact = (
+        np.linalg.norm(x[:, bonds[:, 0]] - x[:, bonds[:, 1]], axis=-1) for x in (samples, reference)
+    )
+    assert np.abs(np.median(length, axis=0) - exact.mean(axis=0)).max() < 0.1
+    evaluation = load_arrays(tiny / "results/tiny/ala/evaluation.npz")
+    low_energy_area = (evaluation["probability_reference"] > 0).mean()
+    assert found["precision"] > 1.3 * low_energy_area
+    assert found["jensen_shannon_nats_noise_floor"] < found["jensen_shannon_nats"] < np.log(2)
+
+
+def test_everything_is_there_and_tells_where_it_comes_from(tiny):
+    for name in (
+        "figures/figure_2a",
+        "tiny/figures/landscape",
+        "tiny/figures/energies",
+        "tiny/figures/samplers",
+        "tiny/figures/learning_curve",
+    ):
+        for suffix in ("png", "pdf", "parquet"):
+            assert (tiny / f"results/{name}.{suffix}").stat().st_size > 1000
+    origin = load_provenance(tiny / "results/tiny/ala/samples.npz")
+    assert origin["seed"] == 1
+    assert set(origin["inputs"]) >= {"results/tiny/model/checkpoint.pt"}
+    report = (tiny / "results/report.html").read_text()
+    assert "Free-energy landscape" in report
+    assert re.search(r"<(script|link|img)[^>]*(src|href)=[\"']https?:", report) is None
+    assert not list((tiny / "results").rglob("*.partial*"))
+    assert "Nothing to be done" in snakemake(tiny, "-n", "all")
+
+
+def test_documented_files_are_the_files_there_are(tiny):
+    documented = (ROOT / "results/README.md").read_text()
+    for path in (tiny / "results").rglob("*"):
+        if path.is_file() and "logs" not in path.parts:
+            assert (
+                path.name in documented
+                or path.stem == "tiny"
+                or path.parent.name in ("figures", "simulation")
+            ), path
+
+
+def test_a_users_trajectory_with_its_topology(tiny, tmp_path):
+    """The dynamics of the tiny study as if it were the user's own: no code, only a settings file."""
+    folder = checkout(tmp_path, "[mine]")
+    source = tiny / "results/tiny/ala"
+    for name in ("1.xtc", "2.xtc"):
+        shutil.copy2(source / "simulation" / name, folder / name)
+    shutil.copy2(source / "topology.pdb", folder / "mine.pdb")
+    (folder / "config/systems/mine.yaml").write_text(
+        "based_on: tiny\n"
+        "targets: {mine: {sequence: ACE-ALA-NME}}\n"
+        "data: {source: trajectory, files: [1.xtc, 2.xtc], topology: mine.pdb}\n"
+        "training: {steps: 20}\n"
+        "evaluation: {sampler_comparison: null}\n"
+    )
+    snakemake(folder, "all")
+    found = json.loads((folder / "results/mine/mine/metrics.json").read_text())
+    assert 0 < found["jensen_shannon_nats_noise_floor"] < found["jensen_shannon_nats"]
+    assert "energy_median_kJ_per_mol" not in found
+    assert (folder / "results/mine/figures/landscape.png").is_file()
+
+
+def kill_when(folder: Path, target: str, appears: str, *options: str) -> None:
+    """Start snakemake and kill its whole process group with -9 as soon as a file appears."""
+    run = subprocess.Popen(
+        command(target, *options),
+        cwd=folder,
+        start_new_session=True,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    deadline = time.monotonic() + 120
+    while not (folder / appears).exists():
+        assert run.poll() is None, f"{target} ended before {appears} appeared"
+        assert time.monotonic() < deadline, f"{appears} did not appear"
+        time.sleep(0.02)
+    os.killpg(run.pid, signal.SIGKILL)
+    run.wait()
+    snakemake(folder, "--unlock")
+
+
+def test_kill_9_in_simulation_and_training_loses_nothing(tiny, tmp_path):
+    """The same command again: the full number of frames, and the same final weights bit by bit."""
+    folder = checkout(tmp_path, "[tiny]")
+    frames = "results/tiny/ala/simulation/1.npz"
+    kill_when(folder, frames, "results/tiny/ala/simulation/1.partial/chunk_00003.npz")
+    assert not (folder / frames).exists()
+    snakemake(folder, frames)
+    whole, resumed = (load_arrays(place / frames) for place in (tiny, folder))
+    assert resumed["positions_angstrom"].shape == whole["positions_angstrom"].shape
+    assert "chunks" in (folder / "results/logs/simulate/tiny_ala_1.log").read_text()
+
+    shutil.copytree(tiny / "results", folder / "results", dirs_exist_ok=True)
+    checkpoint = folder / "results/tiny/model/checkpoint.pt"
+    checkpoint.unlink()
+    options = ("--allowed-rules", "train", "--rerun-triggers", "mtime")
+    kill_when(
+        folder, str(checkpoint.relative_to(folder)), "results/tiny/model/checkpoint.partial.pt", *options
+    )
+    assert not checkpoint.exists()
+    snakemake(folder, str(checkpoint.relative_to(folder)), *options)
+    assert "going on from step" in (folder / "results/logs/train/tiny.log").read_text()
+    first, second = (
+        torch.load(place / "results/tiny/model/checkpoint.pt", weights_only=True) for place in (tiny, folder)
+    )
+    assert all(torch.equal(first["weights"][name], second["weights"][name]) for name in first["weights"])
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ("targets: {ala: {sequence: ACE-XYZ-NME}}", "expected residues"),
+        ("targets: {ala: {pdb: missing.pdb}}", "missing.pdb"),
+        ("sampler: {samples: 0}", "samples"),
+        ("sampler: {stepz: 5}", "Did you mean 'steps'"),
+    ],
+)
+def test_bad_input_ends_in_one_line_and_leaves_nothing(tmp_path, change, told):
+    folder = checkout(tmp_path, "[bad]")
+    (folder / "config/systems/bad.yaml").write_text(f"based_on: tiny\n{change}\n")
+    said = snakemake(folder, "results/bad/ala/topology.pdb", status=1)
+    assert told in said
+    assert "Traceback" not in said
+    assert not list((folder / "results").rglob("*.pdb")) if (folder / "results").exists() else True
+
+
+def test_checkpoint_of_another_molecule_is_refused(tiny, tmp_path):
+    folder = checkout(tmp_path, "[tiny]")
+    shutil.copytree(tiny / "results", folder / "results")
+    study = folder / "config/systems/tiny.yaml"
+    study.write_text(study.read_text() + "\ntargets: {ala: {sequence: ACE-SER-NME}}\n")
+    (folder / "results/tiny/ala/samples.npz").unlink()
+    options = ("--rerun-triggers", "mtime", "--allowed-rules", "sample", "build", "--forcerun", "build")
+    said = snakemake(folder, "results/tiny/ala/samples.npz", *options, status=1)
+    assert "expected a checkpoint trained on this molecule; got one trained on ala" in said
+    assert not (folder / "results/tiny/ala/samples.npz").exists()
