@@ -115,7 +115,7 @@ def test_settings_are_frozen_and_return_as_plain_values():
         ("data.frame_interval_ps", 0.2005, ["frame_interval_ps", "multiple of timestep_fs"]),
         ("data.bias.torsions", ["phi", "chi"], ["data.bias.torsions.1", "'chi'"]),
         ("data.bias.hight_kJ_per_mol", 1.0, ["data.bias: ", "Did you mean 'height_kJ_per_mol'?"]),
-        ("model.heads", 7, ["model", "multiple of heads", "128 and 7"]),
+        ("model.heads", 7, ["model", "multiple of heads", "96 and 7"]),
         ("targets.ala", {"sequence": "ACE-ALA-NME", "smiles": "C"}, ["targets.ala", "sequence and smiles"]),
         ("targets.ala", {}, ["targets.ala", "exactly one", "none"]),
         ("targets", {}, ["targets", "at least 1"]),
