@@ -1,6 +1,6 @@
 """About how long and how large the jobs of a study are, from its settings alone.
 
-The constants were measured on one core of a laptop-class machine with 22 atoms; they serve to plan (run time
+The constants were measured on one of two busy cores of an AMD EPYC server with 22 atoms; they serve to plan (run time
 asked of a cluster, the estimate before a run), not to promise. Nothing is computed with them.
 """
 
@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 from dig_core.settings import Study, Target
 
-SECONDS_PER_NS = 18.0  # OpenMM's Reference platform, 22 atoms, 2 fs, Generalized-Born
-MILLISECONDS_PER_TRAINED_STRUCTURE = 0.9  # forward and backward, 4 layers of width 128
-MILLISECONDS_PER_EVALUATION = 0.4  # one network evaluation of one structure
+SECONDS_PER_NS = 25.0  # OpenMM's Reference platform, 22 atoms, 2 fs, Generalized-Born, biased
+MILLISECONDS_PER_TRAINED_STRUCTURE = 3.8  # forward and backward, 4 layers of width 96
+MILLISECONDS_PER_EVALUATION = 1.0  # one network evaluation of one structure
 SECONDS_TO_START = 10.0  # Python, torch, OpenMM
 BYTES_PER_ATOM_AND_FRAME = 18.0  # float32 in .npz and 16-bit integers in .xtc
 # Asked of a cluster: a slow node must not end a good job.
@@ -25,12 +25,12 @@ class Cost:
     megabytes: float
 
 
-def cost(rule: str, study: Study | None, replica: str = "1") -> Cost:
+def cost(rule: str, study: Study | None) -> Cost:
     """Return the estimate for one job of a rule; a figure of several studies (None) costs little."""
     if study is None:
         return Cost(SECONDS_TO_START, 1.0)
-    if rule == "simulate":
-        return simulation_cost(study, replica)
+    if rule in ("simulate", "simulate_competitor"):
+        return simulation_cost(study, "1" if rule == "simulate" else "competitor")
     if rule == "train":
         return training_cost(study)
     if rule == "sample":
@@ -70,9 +70,9 @@ def comparison_cost(study: Study) -> Cost:
     return _drawing_cost(study, comparison.samples * len(counts), evaluations)
 
 
-def runtime_minutes(rule: str, study: Study, replica: str = "1") -> int:
+def runtime_minutes(rule: str, study: Study) -> int:
     """Return the run time to ask of a cluster, in whole minutes, with a margin for slow nodes."""
-    return 10 + round(SAFETY * cost(rule, study, replica).seconds / 60.0)
+    return 10 + round(SAFETY * cost(rule, study).seconds / 60.0)
 
 
 def memory_MB(rule: str, study: Study) -> int:
@@ -112,7 +112,7 @@ def _evaluations(solver: str, steps: int) -> int:
 
 
 def _network_factor(study: Study) -> float:
-    size = study.model.layers * study.model.width**2 / (4 * 128**2)
+    size = study.model.layers * study.model.width**2 / (4 * 96**2)
     return max(size, 0.1) * _atoms(study) / 22.0
 
 

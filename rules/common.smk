@@ -30,7 +30,7 @@ SETTINGS = {name: plain(study) for name, study in CONFIG.studies.items()}
 wildcard_constraints:
     system="|".join(CONFIG.studies),
     target="|".join({t for study in CONFIG.studies.values() for t in study.targets}),
-    replica=r"[1-9]\d*|competitor",
+    replica=r"[1-9]\d*",
 
 
 def setting(*keys):
@@ -45,10 +45,10 @@ def setting(*keys):
     return part
 
 
-def dynamics_settings(wildcards):
+def dynamics_settings(wildcards, replica=None):
     """Settings of one simulation only: a longer competitor must not repeat the replicas."""
     data = CONFIG.studies[wildcards.system].data
-    return plain(data.dynamics(wildcards.replica))
+    return plain(data.dynamics(replica or wildcards.replica))
 
 
 def building_settings(wildcards):
@@ -86,14 +86,9 @@ def evaluation_settings(wildcards):
 
 def minutes(rule_name):
     """Return a resource function: run time in minutes, estimated from the settings."""
-
-    def runtime(wildcards):
-        study = CONFIG.studies[wildcards.system]
-        return costs.runtime_minutes(
-            rule_name, study, getattr(wildcards, "replica", "1")
-        )
-
-    return runtime
+    return lambda wildcards: costs.runtime_minutes(
+        rule_name, CONFIG.studies[wildcards.system]
+    )
 
 
 def memory(rule_name):
@@ -230,8 +225,7 @@ def announcement(dag, cores):
     for job in dag.needrun_jobs():
         if not job.is_norun:
             study = job.wildcards_dict.get("system", "")
-            replica = job.wildcards_dict.get("replica", "1")
-            cost = costs.cost(job.rule.name, CONFIG.studies.get(study), replica)
+            cost = costs.cost(job.rule.name, CONFIG.studies.get(study))
             jobs.append((study, job.rule.name, cost))
     seconds, megabytes = costs.plan(jobs, cores)
     return (

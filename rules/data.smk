@@ -31,6 +31,8 @@ rule simulate:
         trajectory="results/{system}/{target}/simulation/{replica}.xtc",
     log:
         "results/logs/simulate/{system}_{target}_{replica}.log",
+    # Before the competitor, which runs beside the training: the training waits for these.
+    priority: 10
     conda:
         "../envs/simulation.yaml"
     threads: 1
@@ -44,6 +46,24 @@ rule simulate:
         partial="results/{system}/{target}/simulation/{replica}.partial",
     script:
         "../workflow_scripts/simulate.py"
+
+
+# The same script: plain dynamics of equal cost, a rule of its own since it may wait for the replicas.
+use rule simulate as simulate_competitor with:
+    output:
+        frames="results/{system}/{target}/simulation/competitor.npz",
+        trajectory="results/{system}/{target}/simulation/competitor.xtc",
+    log:
+        "results/logs/simulate/{system}_{target}_competitor.log",
+    priority: 0
+    resources:
+        mem_mb=memory("simulate"),
+        runtime=minutes("simulate_competitor"),
+    params:
+        kind=setting("kind"),
+        data=lambda w: dynamics_settings(w, "competitor"),
+        temperature_K=setting("temperature_K"),
+        partial="results/{system}/{target}/simulation/competitor.partial",
 
 
 rule prepare:

@@ -19,7 +19,17 @@ import yaml
 ROOT = Path(__file__).parents[1]
 RULE_FILES = [ROOT / "Snakefile", *sorted((ROOT / "rules").glob("*.smk"))]
 STUDY = "config/systems/alanine_dipeptide.yaml"
-CHAIN = {"build", "simulate", "prepare", "prepare_reference", "train", "sample", "evaluate", "table_metrics"}
+CHAIN = {
+    "build",
+    "simulate",
+    "simulate_competitor",
+    "prepare",
+    "prepare_reference",
+    "train",
+    "sample",
+    "evaluate",
+    "table_metrics",
+}
 FIGURES = {"figure_landscape", "figure_energies", "figure_samplers", "figure_learning_curve"}
 SCRIPT = """
 from pathlib import Path
@@ -112,7 +122,7 @@ def test_dry_run_of_everything_is_quick(workflow):
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     assert jobs(said) == {
         **dict.fromkeys(CHAIN | FIGURES | {"compare_samplers", "figure_2a", "all"}, 1),
-        "simulate": 3,
+        "simulate": 2,
     }
     assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 4.0
 
@@ -128,7 +138,7 @@ def test_dry_run_of_every_target(workflow):
     values = {"system": "tiny", "target": "ala", "replica": "2"}
     files = sorted({pattern.format(**values) for pattern in patterns})
     assert len(files) > 25
-    assert set(jobs(snakemake(workflow, "-n", *files))) == set(SCRIPTED)
+    assert set(jobs(snakemake(workflow, "-n", *files))) == {*SCRIPTED, "simulate_competitor"}
 
 
 def test_a_run_its_report_and_what_runs_again(workflow):
@@ -151,21 +161,21 @@ def test_a_run_its_report_and_what_runs_again(workflow):
     edit(study, "  steps: 20\n", "  steps: 25\n")
 
     # A longer competitor repeats no replica; an edited library file repeats the figures that use it.
-    edit(study, "competitor_duration_ns: 20.0", "competitor_duration_ns: 21.0")
+    edit(study, "competitor_duration_ns: 45.0", "competitor_duration_ns: 46.0")
     (workflow / "dig_core/plotting.py").write_text("# edited\n")
     again = jobs(snakemake(workflow, "-n"))
-    assert again["simulate"] == 1 and "figure_learning_curve" in again
-    assert not {"prepare", "train", "sample", "compare_samplers"} & set(again)
+    assert again["simulate_competitor"] == 1 and "figure_learning_curve" in again
+    assert not {"simulate", "prepare", "train", "sample", "compare_samplers"} & set(again)
 
     edit(study, "  ema_decay: 0.999", "  ema_decay: 0.99")
     again = jobs(snakemake(workflow, "-n"))
     assert "train" in again and "sample" in again and "prepare" not in again
-    assert again["simulate"] == 1, "still only the competitor"
+    assert again["simulate_competitor"] == 1 and "simulate" not in again, "still only the competitor"
 
 
 @pytest.mark.parametrize("profile", ["slurm", "config/profiles/workstation"])
 def test_profile_resolves_from_the_checkout(workflow, profile):
-    assert jobs(snakemake(workflow, "-n", "--profile", profile))["simulate"] == 3
+    assert jobs(snakemake(workflow, "-n", "--profile", profile))["simulate"] == 2
 
 
 def test_every_entry_of_a_profile_is_explained():
@@ -196,7 +206,7 @@ def test_other_molecule_and_own_trajectory_need_only_a_file(workflow):
     )
     found = jobs(said)
     assert (
-        found["simulate"] == 3 and found["train"] == found["evaluate"] == 2 and found["figure_energies"] == 1
+        found["simulate"] == 2 and found["train"] == found["evaluate"] == 2 and found["figure_energies"] == 1
     )
     assert "results/serine/ser/metrics.json" in said and "results/mine/ala/metrics.json" in said
     assert "results/mine/ala/simulation" not in said
@@ -215,7 +225,7 @@ def test_mistake_in_a_study_is_one_line(workflow):
 def test_list_of_rules_is_the_help(workflow):
     said = snakemake(workflow, "--list-rules")
     listed = dict(re.findall(r"^(\w+) \((.+)\)$", said, re.MULTILINE))
-    assert set(RULES) | {"alanine_dipeptide"} == set(listed)
+    assert set(RULES) | {"alanine_dipeptide", "simulate_competitor"} == set(listed)
     assert all(20 < len(text) < 110 and text.endswith(".") for text in listed.values()), listed
 
 

@@ -32,11 +32,22 @@ class Conditions:
 
 @dataclass(frozen=True)
 class Geometry:
-    """Invariant and equivariant features of all pairs in a batch of structures."""
+    """What is seen of all pairs in a batch of structures: one tensor, since every pass over the pairs costs time."""
 
-    radial: Float[Tensor, "batch atoms atoms radial"]
-    direction: Float[Tensor, "batch atoms atoms 3"]  # from i to j
-    both: Float[Tensor, "batch atoms atoms radial_and_3"]
+    features: Float[
+        Tensor, "batch atoms atoms radial_and_3"
+    ]  # Gaussians of the distance; direction from i to j
+
+    def radial_to(
+        self, weight: Float[Tensor, "outputs radial"]
+    ) -> Float[Tensor, "batch atoms atoms outputs"]:
+        """A linear map of the Gaussians alone, without copying them out."""
+        return functional.linear(self.features, functional.pad(weight, (0, 3)))
+
+    @property
+    def direction(self) -> Float[Tensor, "batch atoms atoms 3"]:
+        """Unit vectors from i to j; 0 towards padding."""
+        return self.features[..., -3:]
 
 
 class GraphEncoder(nn.Module):
@@ -88,33 +99,38 @@ class Layer(nn.Module):
     def attention(self, nodes: Tensor, bias: Tensor, geometry: Geometry) -> Tensor:
         batch, atoms, width = nodes.shape
         parts = self.queries_keys_values(nodes).reshape(batch, atoms, 3, self.heads, width // self.heads)
-        query, key, value = parts.permute(2, 0, 3, 1, 4)
-        logits = query @ key.transpose(-1, -2) * (width // self.heads) ** -0.5
-        weight = torch.softmax(logits + bias, dim=-1)
-        heard = (weight @ value).transpose(1, 2).reshape(batch, atoms, width)
+        query, key, value = parts.permute(2, 0, 3, 1, 4).flatten(1, 2)
+        scale = (width // self.heads) ** -0.5
+        logits = torch.baddbmm(bias.flatten(0, 1), query, key.transpose(-1, -2), alpha=scale)
+        weight = torch.softmax(logits, dim=-1)
+        heard = (
+            (weight @ value).unflatten(0, (batch, self.heads)).transpose(1, 2).reshape(batch, atoms, width)
+        )
         # Weigh first, project afterwards: the same sum, without a projection of all pairs.
-        over_pairs = weight.transpose(1, 2) @ geometry.both
-        distances, directions = over_pairs.split([geometry.radial.shape[-1], 3], dim=-1)
-        seen = torch.cat([distances.flatten(2), invariants(directions)], dim=-1)
+        over_pairs = weight.unflatten(0, (batch, self.heads)).transpose(1, 2) @ geometry.features
+        seen = torch.cat([over_pairs[..., :-3].flatten(2), invariants(over_pairs[..., -3:])], dim=-1)
         return self.out(heard + self.seen(seen))
 
 
 class Head(nn.Module):
-    """Vectors from scalars: sum over j of w_ij times the direction to j, and cross products of such sums."""
+    """Vectors from scalars: sums over j of w_ij times the direction to j, and cross products of such sums.
 
-    def __init__(self, width: int, head_width: int, radial: int, vectors: int = 4):
+    w_ij is bilinear in a hidden vector of the pair and in the node i; the sum over j comes first, since it is small.
+    """
+
+    def __init__(self, width: int, head_width: int, radial: int, vectors: int = 5):
         super().__init__()
-        self.radial = nn.Linear(radial, head_width, bias=False)
-        self.ends = nn.Linear(width, 2 * head_width)
-        self.weights = nn.Linear(head_width, 1 + vectors, bias=False)
-        self.cross = zeroed(nn.Linear(width, vectors))
+        self.vectors = vectors
+        self.radial = nn.Parameter(torch.randn(head_width, radial) * radial**-0.5)
+        self.second = nn.Linear(width, head_width)
+        self.first = nn.Linear(width, vectors * head_width)
+        self.cross = zeroed(nn.Linear(width, vectors - 1))
 
     def forward(self, nodes: Tensor, geometry: Geometry, conditions: Conditions) -> Tensor:
-        first, second = self.ends(nodes).chunk(2, dim=-1)
-        hidden = self.radial(geometry.radial)  # in place from here: the largest tensors of the network
-        hidden = functional.silu(hidden.add_(conditions.pairs).add_(first[:, :, None]).add_(second[:, None]))
-        weights = self.weights(hidden) * conditions.mask[:, None, :, None]
-        vectors = weights.transpose(-1, -2) @ geometry.direction
+        hidden = geometry.radial_to(self.radial)  # in place from here: the largest tensors of the network
+        hidden = functional.silu(hidden.add_(conditions.pairs).add_(self.second(nodes)[:, None]))
+        sums = hidden.transpose(-1, -2) @ geometry.direction
+        vectors = self.first(nodes).unflatten(-1, (self.vectors, -1)) @ sums
         pull, rest = vectors[:, :, 0], vectors[:, :, 1:]
         twist = torch.linalg.cross(rest, rest.roll(1, dims=2))
         return pull + (self.cross(nodes)[..., None] * twist).sum(2)
@@ -126,7 +142,7 @@ class Block(nn.Module):
     def __init__(self, layers: int, width: int, heads: int, radial: int, head_width: int):
         super().__init__()
         self.heads = heads
-        self.bias = nn.Linear(radial, layers * heads, bias=False)
+        self.bias = nn.Parameter(torch.randn(layers * heads, radial) * radial**-0.5)
         self.layers = nn.ModuleList(Layer(width, heads, radial) for _ in range(layers))
         self.head = Head(width, head_width, radial)
 
@@ -134,11 +150,14 @@ class Block(nn.Module):
         self, nodes: Tensor, geometry: Geometry, graph_bias: Tensor, level: Tensor, conditions: Conditions
     ) -> tuple[Tensor, Tensor]:
         """Updated nodes, and the vectors read from them; `graph_bias` [layers, graphs, heads, atoms, atoms]."""
-        distance_bias = (
-            self.bias(geometry.radial).unflatten(-1, (len(self.layers), self.heads)).permute(3, 0, 4, 1, 2)
+        atoms = geometry.features.shape[1]
+        pairs = geometry.features.flatten(1, 2).transpose(1, 2)
+        distance_bias = (functional.pad(self.bias, (0, 3)) @ pairs).unflatten(
+            1, (len(self.layers), self.heads)
         )
-        for layer, from_distance, from_graph in zip(self.layers, distance_bias, graph_bias, strict=True):
-            nodes = layer(nodes, from_distance + from_graph, geometry, level)
+        for index, layer in enumerate(self.layers):
+            bias = distance_bias[:, index].unflatten(-1, (atoms, atoms)) + graph_bias[index]
+            nodes = layer(nodes, bias, geometry, level)
         return nodes, self.head(functional.layer_norm(nodes, nodes.shape[-1:]), geometry, conditions)
 
 
@@ -170,7 +189,7 @@ class Graphormer(nn.Module):
     def conditions(self, graph: MolecularGraph) -> Conditions:
         """Everything that depends on the molecule alone; call it once per molecule when sampling."""
         nodes, pairs = self.graph(graph)
-        head_width = self.blocks[0].head.radial.out_features
+        head_width = len(self.blocks[0].head.radial)
         bias, head = self.pair_terms(pairs).split(
             [self.pair_terms.out_features - head_width, head_width], dim=-1
         )
@@ -213,13 +232,22 @@ class Graphormer(nn.Module):
         distance = torch.sqrt(displacement.square().sum(-1) + 1e-8)
         deviation = (distance - conditions.centre) / torch.sqrt(conditions.spread**2 + 2 * noise**2)
         size = torch.log(distance + 0.1) - 0.5 * torch.log(1 + noise**2)
+        scaled = functional.linear(torch.stack([deviation, size], dim=-1), *self.grids(deviation))
+        direction = displacement / distance[..., None] * conditions.mask[:, None, :, None]
+        return Geometry(torch.cat([torch.exp(scaled.square().mul_(-0.5)), direction], dim=-1))
+
+    def grids(self, like: Tensor) -> tuple[Tensor, Tensor]:
+        """Slopes and offsets of the Gaussians' arguments: half of them on a grid of deviations, half on one of sizes."""
+        slopes, offsets = torch.zeros(self.radial_features, 2), torch.zeros(self.radial_features)
         half = self.radial_features // 2
-        radial = torch.cat(
-            [gaussians(deviation, -4.0, 4.0, half), gaussians(size, -2.5, 1.5, self.radial_features - half)],
-            dim=-1,
-        )
-        direction = displacement / distance[..., None]
-        return Geometry(radial, direction, torch.cat([radial, direction], dim=-1))
+        for column, (first, last, part) in enumerate(
+            [(-4.0, 4.0, slice(0, half)), (-2.5, 1.5, slice(half, None))]
+        ):
+            count = len(offsets[part])
+            step = (last - first) / max(count - 1, 1)
+            slopes[part, column] = 1 / step
+            offsets[part] = -torch.linspace(first, last, count) / step
+        return slopes.to(like), offsets.to(like)
 
 
 LEVEL_FREQUENCIES = 16
@@ -238,13 +266,6 @@ def expected(graph: MolecularGraph) -> Float[Tensor, "graphs atoms atoms 4"]:
     return torch.stack(
         [middle, half_width, torch.log(middle + 0.1), torch.log(half_width + SHARPEST_SPREAD)], dim=-1
     )
-
-
-def gaussians(x: Tensor, first: float, last: float, count: int) -> Tensor:
-    """Gaussian functions of x [...] on an even grid, as wide as their distance: [..., count]."""
-    step = (last - first) / max(count - 1, 1)
-    centres = torch.linspace(first / step, last / step, count, dtype=x.dtype, device=x.device)
-    return torch.exp(((x / step)[..., None] - centres).square().mul_(-0.5))
 
 
 def level_features(noise: Float[Tensor, " batch"]) -> Float[Tensor, "batch features"]:
