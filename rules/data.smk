@@ -8,7 +8,7 @@ rule build:
     log:
         "results/logs/build/{system}_{target}.log",
     conda:
-        "../envs/simulation.yaml"
+        "../envs/learning.yaml"
     threads: 1
     resources:
         mem_mb=memory("build"),
@@ -34,7 +34,7 @@ rule simulate:
     # Before the competitor, which runs beside the training: the training waits for these.
     priority: 10
     conda:
-        "../envs/simulation.yaml"
+        "../envs/learning.yaml"
     threads: 1
     resources:
         mem_mb=memory("simulate"),

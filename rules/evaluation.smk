@@ -27,7 +27,7 @@ rule evaluate:
     log:
         "results/logs/evaluate/{system}_{target}.log",
     conda:
-        "../envs/simulation.yaml"
+        "../envs/learning.yaml"
     threads: 1
     resources:
         mem_mb=memory("evaluate"),

@@ -56,7 +56,7 @@ def test_environments_cover_the_libraries():
     learning = conda_ranges(ROOT / "envs" / "learning.yaml")
     simulation = conda_ranges(ROOT / "envs" / "simulation.yaml")
     assert needed <= set(learning)
-    assert needed - {"torch", "safetensors"} <= set(simulation)
+    assert needed - {"torch"} <= set(simulation)
 
 
 def test_pins_lie_in_the_projects_ranges():
