@@ -90,11 +90,17 @@ def run(main: Callable[[Any], None], job: Any) -> None:
         limit_threads(getattr(job, "threads", 1) or 1)
         try:
             main(job)
-        except EXPECTED_ERRORS as error:
+        except _expected_errors() as error:
             if log is not None:
                 log.write(traceback.format_exc())
             print(f"error: {one_line(error)}", file=sys.stderr)
             raise SystemExit(1) from None
+
+
+def _expected_errors() -> tuple[type[BaseException], ...]:
+    """Evaluated when an error has come: OpenMM's own, told in its words, where OpenMM is loaded."""
+    openmm = sys.modules.get("openmm")
+    return (*EXPECTED_ERRORS, openmm.OpenMMException) if openmm else EXPECTED_ERRORS
 
 
 def one_line(error: BaseException) -> str:

@@ -146,22 +146,19 @@ def draw_molecule(
     started = time.process_time()
     request = _request(model, {key: value for key, value in settings.items() if key != "until_valid"})
 
-    def valid(state: State) -> np.ndarray:
-        return system.physical_filter(model.positions_angstrom(state), molecule).valid
+    def checked(state: State) -> Any:
+        return system.physical_filter(model.positions_angstrom(state), molecule)
 
     if settings["until_valid"]:
-        state, flags = draw_until_valid(model.score, model.process, request, valid)
+        state, _ = draw_until_valid(model.score, model.process, request, lambda drawn: checked(drawn).valid)
     else:
         state = draw(model.score, model.process, request)
-        flags = valid(state)
-    seconds = time.process_time() - started
-    print(
-        f"{flags.sum()} of {len(flags)} structures pass the physical filter; {seconds:.0f} CPU seconds",
-        flush=True,
-    )
+    verdict, seconds = checked(state), time.process_time() - started
+    counts = ", ".join(f"{name} {count}" for name, count in verdict.counts().items())
+    print(f"of {len(verdict.valid)} structures pass: {counts}; {seconds:.0f} CPU seconds", flush=True)
     return {
         "positions_angstrom": model.positions_angstrom(state),
-        "valid": flags,
+        "valid": verdict.valid,
         "seconds_sample": np.array(seconds),
     }
 

@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, model_validator
 
-from dig_core.units import PS_PER_FS
+from dig_core.units import PS_PER_FS, PS_PER_NS
 
 Solver = Literal["ancestral", "probability_flow", "dpm_solver", "sde_dpm_solver"]
 # A chain needs a start and an end.
@@ -24,9 +24,9 @@ Platform = Literal["Reference", "CPU", "CUDA", "OpenCL", "HIP"]
 
 # Folders and files under results/ and names of rules: a study or target of that name would overwrite them.
 _RESERVED = """
-all build cache check compare_samplers condense_reference config dataset download downloads estimate_density evaluate
+all build cache check compare_samplers condense_reference config dataset example download downloads estimate_density evaluate
 figures help interpolate logs metrics model none null prepare prepare_reference pretrain readme
-reference report results sample samples simulate simulation tables test topology train
+reference report results sample samples simulate simulate_competitor simulation tables test topology train
 """
 RESERVED_NAMES = frozenset(_RESERVED.split())
 
@@ -120,6 +120,11 @@ class Dynamics(Settings):
         _expect_multiple(
             "checkpoint_interval_ps", self.checkpoint_interval_ps, "frame_interval_ps", self.frame_interval_ps
         )
+        if self.duration_ns * PS_PER_NS < 2 * self.frame_interval_ps:
+            raise ValueError(
+                f"expected duration_ns to hold two frames; got {self.duration_ns} with a frame every"
+                f" {self.frame_interval_ps} ps. Lengthen the run"
+            )
         if self.bias is not None:
             _expect_multiple(
                 "bias.deposition_interval_ps", self.bias.deposition_interval_ps, "timestep_fs", step_ps
@@ -171,7 +176,9 @@ class Trajectory(Settings):
         None, description="OpenMM force-field files for energies; null leaves energies out"
     )
     platform: Platform = Field("Reference", description="OpenMM platform of the energies")
-    selection: str | None = Field(None, description="mdtraj selection of atoms; null: protein, or all atoms")
+    selection: str | None = Field(
+        None, description="mdtraj selection of atoms; null: the protein with its caps, or all atoms"
+    )
     competitor_duration_ns: None = Field(None, description="Always null: nothing is simulated")
     tight_reference: Name | None = Field(None, description="Bundled reference histogram, or null")
 
@@ -273,6 +280,17 @@ class State(Settings):
 
     phi_deg: tuple[Degrees, Degrees] = Field(description="Start and end in phi, degrees")
     psi_deg: tuple[Degrees, Degrees] = Field(description="Start and end in psi, degrees")
+
+    @model_validator(mode="after")
+    def _has_width(self) -> Self:
+        for key in ("phi_deg", "psi_deg"):
+            low, high = getattr(self, key)
+            if low == high:
+                raise ValueError(
+                    f"expected two different angles in {key}; got {low} twice."
+                    " Write [-180.0, 180.0] for the whole period"
+                )
+        return self
 
 
 class SamplerComparison(Settings):

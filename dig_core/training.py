@@ -8,7 +8,7 @@ import json
 import math
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -61,11 +61,18 @@ class Trainer:
     generator: torch.Generator
     step: int
     history: list[dict[str, float | int]]
+    losses: list[float] = field(default_factory=list)  # since the last report
+    cpu_seconds: float = 0.0  # before the last restart point, over all runs
+    started: float = field(default_factory=time.process_time)
+
+    def spent(self) -> float:
+        """CPU seconds of this training so far, interrupted runs included up to their restart points."""
+        return self.cpu_seconds + time.process_time() - self.started
 
 
 def train(
     network: nn.Module, loss: Loss, frames: Mapping[str, Tensor], schedule: Schedule, restart: Path
-) -> tuple[dict[str, Tensor], list[dict[str, float | int]]]:
+) -> Trainer:
     """Minimise the mean of `loss(network, indices, generator)` over frames.
 
     Args:
@@ -73,22 +80,22 @@ def train(
         restart: file of the restart point; a run that finds one goes on from it.
 
     Returns:
-        Averaged weights, and the history (one row per report: step, training_loss, validation_loss, learning_rate).
+        The trainer: `averaged` weights, `history` (one row per report: step, training_loss, validation_loss,
+        learning_rate), and the CPU time `spent()`.
 
     Raises:
-        ValueError: the loss became NaN, or the restart point belongs to another network.
+        ValueError: the loss became NaN, or the restart point is damaged.
     """
     trainer = _trainer(network, schedule, restart)
     report = max(1, schedule.steps // 100)
-    losses: list[float] = []
     for step in progress(range(trainer.step, schedule.steps), "train: steps"):
-        losses.append(_step(trainer, loss, frames["train"], schedule))
+        trainer.losses.append(_step(trainer, loss, frames["train"], schedule))
         if (step + 1) % report == 0 or step + 1 == schedule.steps:
-            trainer.history.append(_report(trainer, loss, frames["validation"], schedule, losses))
-            losses = []
-        if (step + 1) % schedule.checkpoint_interval_steps == 0 and not losses:
+            trainer.history.append(_report(trainer, loss, frames["validation"], schedule))
+            trainer.losses = []
+        if (step + 1) % schedule.checkpoint_interval_steps == 0:
             save_restart(trainer, schedule, restart)
-    return trainer.averaged, trainer.history
+    return trainer
 
 
 @dataclass(frozen=True)
@@ -116,7 +123,6 @@ def train_system(
         settings: `kind, model, process, training, temperature_K` of the study; they go into the checkpoint.
         restart: file of the restart point.
     """
-    started = time.process_time()
     loss, frames, scale = system.denoising_loss(dataset, descriptors, settings, device)
     hashes = {name: system.descriptor_hash(molecule) for name, molecule in descriptors.items()}
     description = {
@@ -130,8 +136,8 @@ def train_system(
     values = {key: settings["training"][key] for key in Schedule.__dataclass_fields__ if key != "fingerprint"}
     torch.manual_seed(values["seed"])  # of the initial weights; everything else has its own generator
     network = system.network(settings["model"]).to(device)
-    weights, history = train(network, loss, frames, Schedule(**values, fingerprint=mark), restart)
-    return Result(weights, description, history, time.process_time() - started)
+    trainer = train(network, loss, frames, Schedule(**values, fingerprint=mark), restart)
+    return Result(trainer.averaged, description, trainer.history, trainer.spent())
 
 
 def _step(trainer: Trainer, loss: Loss, probabilities: Tensor, schedule: Schedule) -> float:
@@ -165,7 +171,7 @@ def _average(trainer: Trainer, decay: float) -> None:
 
 @torch.no_grad()
 def _report(
-    trainer: Trainer, loss: Loss, probabilities: Tensor, schedule: Schedule, losses: list[float]
+    trainer: Trainer, loss: Loss, probabilities: Tensor, schedule: Schedule
 ) -> dict[str, float | int]:
     """A row of the history; the validation loss is that of the averaged weights on the same frames and noise every time."""
     generator = torch.Generator(probabilities.device).manual_seed(schedule.seed)
@@ -176,7 +182,7 @@ def _report(
     trainer.network.load_state_dict(current)
     return {
         "step": trainer.step,
-        "training_loss": sum(losses) / len(losses),
+        "training_loss": sum(trainer.losses) / len(trainer.losses),
         "validation_loss": validation,
         "learning_rate": trainer.optimizer.param_groups[0]["lr"],
     }
@@ -208,6 +214,8 @@ def save_restart(trainer: Trainer, schedule: Schedule, path: Path) -> None:
         "generator": trainer.generator.get_state(),
         "step": trainer.step,
         "history": trainer.history,
+        "losses": trainer.losses,
+        "cpu_seconds": trainer.spent(),
         "fingerprint": schedule.fingerprint,
     }
     with atomic(path) as temporary:
@@ -233,7 +241,8 @@ def load_restart(trainer: Trainer, schedule: Schedule, path: Path) -> None:
     }
     trainer.optimizer.load_state_dict(content["optimizer"])
     trainer.generator.set_state(content["generator"])
-    trainer.step, trainer.history = content["step"], content["history"]
+    trainer.step, trainer.history, trainer.losses = content["step"], content["history"], content["losses"]
+    trainer.cpu_seconds = content["cpu_seconds"]
     print(f"going on from step {trainer.step}", flush=True)
 
 

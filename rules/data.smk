@@ -119,8 +119,8 @@ rule condense_reference:
     """Condense long replicas into a torsion histogram that other studies are held against (data/bundled)."""
     input:
         frames=lambda w: [
-            *training_files(w),
-            *held_out_files(w),
+            *replica_files(w.system, w.target, held_out=False),
+            *replica_files(w.system, w.target, held_out=True),
         ],
         molecule="results/{system}/{target}/molecule.npz",
     output:

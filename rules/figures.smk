@@ -23,7 +23,7 @@ rule figure_landscape:
     params:
         targets=setting("targets"),
         caption=(
-            "Free-energy landscape: contours are the held-out molecular dynamics in kcal/mol, dots are 3,000"
+            "Free-energy landscape: contours are the held-out molecular dynamics in kcal/mol, dots are up to 3,000"
             " structures drawn from the diffusion model; one of them is shown per state. Right: free energy along"
             " the first coordinate."
         ),

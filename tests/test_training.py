@@ -52,7 +52,8 @@ def killed_in(calls: int):
 
 
 def test_finds_the_line(tmp_path):
-    weights, history = train(network(), line_loss, FRAMES, schedule(steps=600), tmp_path / "restart.pt")
+    trainer = train(network(), line_loss, FRAMES, schedule(steps=600), tmp_path / "restart.pt")
+    weights, history = trainer.averaged, trainer.history
     assert weights["weight"].item() == pytest.approx(2.0, abs=0.02)
     assert weights["bias"].item() == pytest.approx(1.0, abs=0.02)
     assert history[-1]["step"] == 600
@@ -60,30 +61,36 @@ def test_finds_the_line(tmp_path):
 
 
 def test_a_seed_gives_the_same_weights_bit_by_bit(tmp_path):
-    runs = [train(network(), line_loss, FRAMES, schedule(), tmp_path / f"{i}.pt")[0] for i in range(2)]
-    other = train(network(), line_loss, FRAMES, schedule(seed=4), tmp_path / "other.pt")[0]
+    runs = [train(network(), line_loss, FRAMES, schedule(), tmp_path / f"{i}.pt").averaged for i in range(2)]
+    other = train(network(), line_loss, FRAMES, schedule(seed=4), tmp_path / "other.pt").averaged
     assert all(torch.equal(runs[0][name], runs[1][name]) for name in runs[0])
     assert not torch.equal(runs[0]["weight"], other["weight"])
 
 
-def test_killed_training_ends_with_the_same_weights_and_history(tmp_path):
-    whole, history = train(network(), line_loss, FRAMES, schedule(), tmp_path / "whole.pt")
+@pytest.mark.parametrize(("steps", "interval", "calls", "kept"), [(40, 10, 53, 20), (240, 7, 101, 63)])
+def test_killed_training_ends_with_the_same_weights_and_history(tmp_path, steps, interval, calls, kept):
+    """Restart points that fall between two reports count as well (reports come every hundredth of the steps)."""
+    plan = schedule(steps=steps, checkpoint_interval_steps=interval)
+    whole = train(network(), line_loss, FRAMES, plan, tmp_path / "whole.pt")
     restart = tmp_path / "restart.pt"
     with pytest.raises(Killed):
-        train(network(), killed_in(53), FRAMES, schedule(), restart)  # a step and its report are two calls
-    assert read_tensors(restart)["step"] == 20
-    resumed, resumed_history = train(network(), line_loss, FRAMES, schedule(), restart)
-    assert all(torch.equal(whole[name], resumed[name]) for name in whole)
-    assert resumed_history == history
+        train(network(), killed_in(calls), FRAMES, plan, restart)  # a step is a call, a report is another
+    assert read_tensors(restart)["step"] == kept
+    resumed = train(network(), line_loss, FRAMES, plan, restart)
+    assert all(torch.equal(whole.averaged[name], resumed.averaged[name]) for name in whole.averaged)
+    assert resumed.history == whole.history
+    assert resumed.spent() > read_tensors(restart)["cpu_seconds"] > 0
 
 
 def test_restart_point_of_other_settings_is_not_used(tmp_path):
     restart = tmp_path / "restart.pt"
     with pytest.raises(Killed):
         train(network(), killed_in(53), FRAMES, schedule(), restart)
-    fresh, _ = train(network(), line_loss, FRAMES, schedule(fingerprint="other"), tmp_path / "fresh.pt")
-    after, _ = train(network(), line_loss, FRAMES, schedule(fingerprint="other"), restart)
-    assert torch.equal(fresh["weight"], after["weight"])
+    fresh, after = (
+        train(network(), line_loss, FRAMES, schedule(fingerprint="other"), file)
+        for file in (tmp_path / "fresh.pt", restart)
+    )
+    assert torch.equal(fresh.averaged["weight"], after.averaged["weight"])
 
 
 def test_nan_in_the_loss_is_told_and_keeps_the_restart_point(tmp_path):

@@ -214,6 +214,16 @@ def test_other_molecule_and_own_trajectory_need_only_a_file(workflow):
     assert re.search(r"rule prepare_reference:\n +input: 2\.xtc, results/mine", said)
 
 
+def test_one_study_alone_without_the_figures_of_others(workflow):
+    """What `make verify STUDY=` and the tight reference of another study ask for."""
+    alone = ("--config", "studies=[valine_dipeptide]", "figures={figure_2a: []}", "--")
+    assert jobs(snakemake(workflow, "-n", *alone, "valine_dipeptide"))["simulate"] == 2
+    assert "'figures={figure_2a: []}'" in (ROOT / "Makefile").read_text()
+    long = ("--config", "studies=[alanine_dipeptide_long]", "figures={figure_2a: []}", "--")
+    target = "results/alanine_dipeptide_long/ala/tight_reference.npz"
+    assert set(jobs(snakemake(workflow, "-n", *long, target))) == {"build", "simulate", "condense_reference"}
+
+
 def test_mistake_in_a_study_is_one_line(workflow):
     edit(workflow / STUDY, "temperature_K:", "temprature_K:")
     said = snakemake(workflow, "-n", status=1)

@@ -1,5 +1,6 @@
 """Condense long replicas into a torsion histogram that other studies are held against."""
 
+from dig_core.data.features import descriptor_hash
 from dig_core.evaluation.tight_reference import condense
 from dig_core.evaluation.torsions import torsion_angles
 from dig_core.runtime import load_arrays, load_provenance, provenance, run, save_arrays, start
@@ -8,7 +9,8 @@ from dig_core.runtime import load_arrays, load_provenance, provenance, run, save
 def main(job):
     """Write the histograms of all replicas with the provenance of each; data/bundled holds a copy."""
     started = start()
-    planes = load_arrays(job.input.molecule)["backbone_torsions"]
+    molecule = load_arrays(job.input.molecule)
+    planes = molecule["backbone_torsions"]
     if len(planes) != 1:
         raise ValueError(
             f"expected a molecule with one phi and one psi; got {len(planes)}. Condense two-torsion molecules"
@@ -20,6 +22,7 @@ def main(job):
     origin = provenance(settings, job.input, job.params.data["seed"], started)
     origin["replicas"] = [load_provenance(file) for file in job.input.frames]
     arrays = {name: getattr(histogram, name) for name in ("edges_deg", "replica")}
+    arrays |= {"molecule": descriptor_hash(molecule), "temperature_K": job.params.temperature_K}
     save_arrays(job.output.histogram, origin, histograms=histogram.histograms.astype("float32"), **arrays)
 
 

@@ -3,10 +3,10 @@
 import json
 
 from dig_core.config import validated
-from dig_core.evaluation.tight_reference import read_tight_reference
+from dig_core.evaluation.tight_reference import tight_reference_of
 from dig_core.runtime import load_arrays, provenance, run, save_arrays, start, write_json
 from dig_core.settings import Evaluation
-from dig_core.systems.molecule import energies
+from dig_core.systems.molecule import descriptor_hash, energies
 from dig_core.systems.molecule_evaluation import Study, cost_metrics, evaluate
 from dig_core.systems.molecule_figures import evaluation_arrays
 from dig_core.systems.molecule_series import Sources, of_target, with_energies
@@ -17,13 +17,13 @@ def main(job):
     started, files = start(), job.params.force_field
     molecule, samples, reference = (load_arrays(job.input[n]) for n in ("molecule", "samples", "reference"))
     energy = energies(job.input.topology, tuple(files), job.params.platform) if files else None
+    training = of_target(load_arrays(job.input.dataset), job.wildcards.target)
+    same = descriptor_hash(molecule), job.params.temperature_K
     sources = Sources(
         molecule,
-        with_energies(samples, energy),
-        of_target(load_arrays(job.input.dataset), job.wildcards.target),
-        reference,
+        *(with_energies(arrays, energy) for arrays in (samples, training, reference)),
         load_arrays(job.input.competitor) if job.input.competitor else None,
-        read_tight_reference(*job.input.tight_reference) if job.input.tight_reference else None,
+        tight_reference_of(*job.input.tight_reference, *same) if job.input.tight_reference else None,
     )
     settings = validated(Evaluation, job.params.evaluation, "evaluation")
     study = Study(settings, job.params.temperature_K)

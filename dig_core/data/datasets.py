@@ -72,7 +72,9 @@ def trajectory_frames(
 
 def first_frame(file: str | Path, settings: Mapping[str, Any]) -> mdtraj.Trajectory:
     """The first frame of a user's trajectory, atoms selected."""
-    return _select(_load(mdtraj.load_frame, file, index=0, top=settings["topology"]), settings["selection"])
+    return _select(
+        _whole(_load(mdtraj.load_frame, file, index=0, top=settings["topology"])), settings["selection"]
+    )
 
 
 def checked(frames: dict[str, np.ndarray], atoms: int, files: Sequence[str | Path]) -> dict[str, np.ndarray]:
@@ -98,9 +100,14 @@ def _read(file: str | Path, settings: Mapping[str, Any]) -> mdtraj.Trajectory:
     trajectory = _load(mdtraj.load, file, top=settings["topology"])[
         settings["first_frame"] :: settings["stride"]
     ]
+    return _select(_whole(trajectory), settings["selection"])
+
+
+def _whole(trajectory: mdtraj.Trajectory) -> mdtraj.Trajectory:
+    """Molecules that the periodic box has cut are put together again."""
     if trajectory.unitcell_lengths is not None and trajectory.topology.n_bonds:
         trajectory.make_molecules_whole(inplace=True)
-    return _select(trajectory, settings["selection"])
+    return trajectory
 
 
 def _load(reader, file: str | Path, **options: Any) -> mdtraj.Trajectory:
@@ -119,19 +126,26 @@ def _load(reader, file: str | Path, **options: Any) -> mdtraj.Trajectory:
 
 
 def _select(trajectory: mdtraj.Trajectory, selection: str | None) -> mdtraj.Trajectory:
-    """The wanted atoms; by default the protein with its caps, or everything where there is none."""
-    if selection is None:
-        solvent = {"HOH", "WAT", "SOL", "TIP3", "NA", "CL", "NA+", "CL-"}
-        atoms = [atom.index for atom in trajectory.topology.atoms if atom.residue.name not in solvent]
+    """The wanted atoms; by default the protein with its caps, or everything where there is no protein."""
+    topology = trajectory.topology
+    if selection is not None:
+        atoms = topology.select(selection)
+    elif len(topology.select("protein")):
+        atoms = topology.select("protein or resname ACE NME NH2")
     else:
-        atoms = trajectory.topology.select(selection)
+        atoms = np.arange(topology.n_atoms)
     if len(atoms) == 0:
         raise ValueError(f"expected a selection of atoms; got none from {selection!r}. Correct `selection:`")
     return trajectory.atom_slice(atoms)
 
 
 def _frame_weights(file: str | Path, settings: Mapping[str, Any], frames: int) -> np.ndarray:
-    weights = np.load(file, allow_pickle=False)[settings["first_frame"] :: settings["stride"]]
+    try:
+        weights = np.load(file, allow_pickle=False)[settings["first_frame"] :: settings["stride"]]
+    except (EOFError, KeyError, IndexError, ValueError) as error:
+        raise ValueError(
+            f"expected a .npy file of weights; got {file}, which numpy cannot read ({error}). Check the file"
+        ) from error
     if weights.shape != (frames,) or weights.min() < 0 or weights.sum() <= 0:
         raise ValueError(
             f"expected one weight >= 0 per frame, {frames}; got {weights.shape} in {file}. Check the file"

@@ -3,10 +3,14 @@
 These are the node features V and pair features P of DiG (arXiv 2306.05445, section 2.1).
 """
 
+from collections.abc import Mapping
+
 import numpy as np
 from jaxtyping import Int
 from rdkit import Chem
 from rdkit.Chem import rdDistGeom, rdmolops
+
+from dig_core.runtime import fingerprint
 
 # Columns of `atom_features` and the number of values each can take; larger values share the last one.
 ATOM_FEATURES = {"element": 119, "degree": 8, "charge": 9, "hybridization": 9, "aromatic": 2, "stereo": 3}
@@ -87,3 +91,10 @@ def backbone_torsions(molecule: Chem.Mol) -> Int[np.ndarray, "residues 2 4"]:
     for carbon, _, nitrogen, alpha, carbonyl, _, following in molecule.GetSubstructMatches(_BACKBONE):
         rows.append([[carbon, nitrogen, alpha, carbonyl], [nitrogen, alpha, carbonyl, following]])
     return np.array(sorted(rows, key=lambda r: r[0][1]), dtype=int).reshape(-1, 2, 4)
+
+
+def descriptor_hash(molecule: Mapping[str, np.ndarray]) -> str:
+    """Identifies a molecule by its features and their order; checkpoints and references keep that of their molecules."""
+    return fingerprint(
+        *(molecule[name].astype(np.int64).tobytes() for name in ("atom_features", "pair_features"))
+    )

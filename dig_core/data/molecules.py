@@ -110,6 +110,10 @@ def rdkit_molecule(topology: app.Topology, positions: Positions) -> Chem.Mol:
         raise ValueError(
             "expected a topology with all bonds; got too few. Give a PDB file with standard residues or CONECT records"
         )
+    if nameless := [atom.name for atom in topology.atoms() if atom.element is None]:
+        raise ValueError(
+            f"expected an element for every atom; got none for {', '.join(nameless)}. Fill columns 77-78 of the PDB file"
+        )
     plain = Chem.RWMol()
     for atom in topology.atoms():
         plain.AddAtom(Chem.Atom(atom.element.atomic_number))

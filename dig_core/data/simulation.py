@@ -6,6 +6,7 @@ the unbiased ensemble.
 """
 
 import tempfile
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -90,8 +91,8 @@ def simulate(
 
     Returns:
         Arrays of all frames after the bias was frozen: `positions_angstrom` [frames, atoms, 3] float32,
-        `potential_energy_kJ_per_mol` (without bias), `bias_kJ_per_mol`, `weights` (sum 1), `time_ps`, and
-        `bias_grid_kJ_per_mol` [bins, bins] where there is a bias.
+        `potential_energy_kJ_per_mol` (without bias), `bias_kJ_per_mol`, `weights` (sum 1), `time_ps`; `cpu_seconds` of the
+        whole run; and `bias_grid_kJ_per_mol` [bins, bins] where there is a bias.
 
     Raises:
         ValueError: coordinates or energies became NaN.
@@ -126,6 +127,7 @@ def chunk_plan(protocol: Protocol) -> list[tuple[str, int]]:
 
 def _run_chunk(run: Run, chunk: tuple[str, int], path: Path, mark: str) -> None:
     phase, steps = chunk
+    started = time.process_time()
     stride = run.protocol.steps(run.protocol.frame_interval_ps)
     frames = []
     if phase == "build":
@@ -144,7 +146,13 @@ def _run_chunk(run: Run, chunk: tuple[str, int], path: Path, mark: str) -> None:
         arrays["bias_grid_kJ_per_mol"] = _bias_grid(run.bias)
     checkpoint = np.frombuffer(context.createCheckpoint(), dtype=np.uint8)
     save_arrays(
-        path, {}, fingerprint=np.array(mark), checkpoint=checkpoint, step=run.simulation.currentStep, **arrays
+        path,
+        {},
+        fingerprint=np.array(mark),
+        checkpoint=checkpoint,
+        step=run.simulation.currentStep,
+        cpu_seconds=time.process_time() - started,
+        **arrays,
     )
 
 
@@ -232,6 +240,9 @@ def _collect(folder: Path, chunks: list[tuple[str, int]], protocol: Protocol) ->
     weights = np.exp(log_weights - log_weights.max())
     arrays["weights"] = weights / weights.sum()
     arrays["time_ps"] = protocol.frame_interval_ps * np.arange(1, len(weights) + 1)
+    arrays["cpu_seconds"] = np.sum(
+        [load_arrays(_chunk_file(folder, i))["cpu_seconds"] for i in range(len(chunks))]
+    )
     if "bias_grid_kJ_per_mol" in produced[-1]:
         arrays["bias_grid_kJ_per_mol"] = produced[-1]["bias_grid_kJ_per_mol"]
     return arrays

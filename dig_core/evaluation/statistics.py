@@ -10,7 +10,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
-from scipy.stats import wasserstein_distance
 
 Replicates = Float[np.ndarray, "repeats"]
 Statistic = Callable[[Int[np.ndarray, "draws"]], float | Mapping[str, float]]
@@ -131,16 +130,6 @@ def block_standard_error(
     return float(means.std(ddof=1) * np.sqrt(blocks / (blocks - 1)))
 
 
-def wasserstein(
-    first: Float[np.ndarray, "m"],
-    second: Float[np.ndarray, "n"],
-    first_weights: Float[np.ndarray, "m"] | None = None,
-    second_weights: Float[np.ndarray, "n"] | None = None,
-) -> float:
-    """Wasserstein-1 (earth mover's) distance of two weighted samples, in their unit (scipy.stats)."""
-    return float(wasserstein_distance(first, second, first_weights, second_weights))
-
-
 def weighted_quantile(
     values: Float[np.ndarray, "samples"], level: float, weights: Float[np.ndarray, "samples"] | None = None
 ) -> float:
@@ -172,15 +161,6 @@ class TorsionRegion:
         """Which points (phi, psi in radians) lie in the region; points that are not finite do not."""
         phi, psi = np.degrees(points_rad.astype(np.float64)).T
         return _within(phi, self.phi_deg) & _within(psi, self.psi_deg)
-
-
-def population(
-    points: Float[np.ndarray, "samples 2"],
-    region: TorsionRegion,
-    weights: Float[np.ndarray, "samples"] | None = None,
-) -> float:
-    """Share of the samples, by weight, with their torsions (radians) in the region."""
-    return float(normalized_weights(len(points), weights)[region.contains(points)].sum())
 
 
 def _resample(count: int, generator: np.random.Generator, block: int) -> Int[np.ndarray, "draws"]:

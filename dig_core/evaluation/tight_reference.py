@@ -26,6 +26,8 @@ class TightReference:
     edges_deg: Float[np.ndarray, "edges"]
     histograms: Float[np.ndarray, "blocks cells cells"]
     replica: Int[np.ndarray, "blocks"]
+    molecule: str = ""  # descriptor hash
+    temperature_K: float = float("nan")
 
     @property
     def probability(self) -> Float[np.ndarray, "cells cells"]:
@@ -93,11 +95,12 @@ def condense(
 
 
 def read_tight_reference(path: str | Path) -> TightReference:
-    """Read a bundled histogram (.npz with `edges_deg`, `histograms`, `replica`).
+    """Read a bundled histogram (.npz with `edges_deg`, `histograms`, `replica`, `molecule`,
+    `temperature_K`).
 
     Raises FileNotFoundError or ValueError in one line for a missing, damaged or inconsistent file.
     """
-    arrays = load_arrays(path, required=["edges_deg", "histograms", "replica"])
+    arrays = load_arrays(path, required=["edges_deg", "histograms", "replica", "molecule", "temperature_K"])
     edges, histograms = arrays["edges_deg"].astype(np.float64), arrays["histograms"]
     cells = len(edges) - 1
     if histograms.shape[1:] != (cells, cells) or not np.allclose(edges[[0, -1]], [-180.0, 180.0]):
@@ -105,4 +108,19 @@ def read_tight_reference(path: str | Path) -> TightReference:
             f"expected histograms on cells from -180 to 180 degrees; got shape {histograms.shape} and "
             f"{len(edges)} edges in {path}. Make the file again."
         )
-    return TightReference(edges, histograms.astype(np.float64), arrays["replica"])
+    origin = str(arrays["molecule"]), float(arrays["temperature_K"])
+    return TightReference(edges, histograms.astype(np.float64), arrays["replica"], *origin)
+
+
+def tight_reference_of(path: str | Path, molecule: str, temperature_K: float) -> TightReference | None:
+    """Read a bundled histogram if it is of this molecule (descriptor hash) at this temperature; otherwise say so: None.
+
+    A study copied from another one names its histogram without meaning it.
+    """
+    reference = read_tight_reference(path)
+    if (reference.molecule, reference.temperature_K) == (molecule, temperature_K):
+        return reference
+    print(
+        f"{path} is of another molecule or temperature: left out (write `tight_reference: null`)", flush=True
+    )
+    return None

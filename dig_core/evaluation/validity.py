@@ -95,17 +95,6 @@ def chirality_signs(
     return np.where(np.isfinite(volume), np.sign(volume), 0).astype(np.int64)
 
 
-def mirror_image_fraction(
-    signs: Int[np.ndarray, "structures centres"], reference_signs: Int[np.ndarray, "centres"]
-) -> float:
-    """Share of structures with any centre unlike the reference's, flat or not finite ones included."""
-    if len(signs) == 0:
-        raise ValueError(
-            "expected at least one structure; got none. Check the step that should have made them."
-        )
-    return float(np.any(signs != reference_signs, axis=1).mean())
-
-
 def check(
     positions: Float[np.ndarray, "structures atoms 3"],
     bounds: DistanceBounds,

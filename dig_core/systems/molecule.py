@@ -3,7 +3,6 @@
 Here the parts meet: force field and features, process and network, frames and loss.
 """
 
-import hashlib
 import io
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,7 +17,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from dig_core.data import datasets, molecules, simulation
-from dig_core.data.features import ATOM_FEATURES, PAIR_FEATURES, molecular_features
+from dig_core.data.features import ATOM_FEATURES, PAIR_FEATURES, descriptor_hash, molecular_features
 from dig_core.diffusion import processes
 from dig_core.diffusion.losses import denoising_score_matching, noise_levels, unit_variance_weight
 from dig_core.diffusion.preconditioning import preconditioned
@@ -124,15 +123,6 @@ def physical_filter(
     return validity.check(positions, bounds, centres, signs)
 
 
-def descriptor_hash(molecule: Mapping[str, np.ndarray]) -> str:
-    """Identifies a molecule by its features and their order; a checkpoint keeps those it was trained on."""
-    parts = [
-        np.ascontiguousarray(molecule[name]).astype(np.int64).tobytes()
-        for name in ("atom_features", "pair_features")
-    ]
-    return hashlib.sha256(b"".join(parts)).hexdigest()
-
-
 def diffusion_process(settings: Mapping[str, Any]) -> dict[str, processes.Process]:
     """The mean-free process of the positions."""
     options = {key: value for key, value in settings.items() if key != "kind"}
@@ -173,7 +163,7 @@ class DenoisingLoss:
     def __call__(
         self, model: nn.Module, indices: Tensor, generator: torch.Generator
     ) -> Float[Tensor, " batch"]:
-        """Loss of the frames with these indices; an index counts through all targets, its first entry picks the target."""
+        """Loss of the frames with these indices, which count through all targets; the first one picks the target."""
         target, local = self._target(indices)
         clean = {FIELD: self.frames[target][local]}
         time = noise_levels(len(local), self.process, self.noise_log_mean, self.noise_log_std, generator)
@@ -184,10 +174,15 @@ class DenoisingLoss:
         )
 
     def _target(self, indices: Tensor) -> tuple[int, Tensor]:
-        """The target of the first index, and all indices folded onto its frames."""
+        """The target of the first index, and the indices that belong to it, repeated to fill the batch.
+
+        They follow that target's own weights; a repeated frame gets noise of its own.
+        """
         offsets = np.cumsum([0, *(len(frames) for frames in self.frames)])
         target = int(np.searchsorted(offsets, int(indices[0]), side="right") - 1)
-        return target, (indices - int(offsets[target])) % len(self.frames[target])
+        first, last = int(offsets[target]), int(offsets[target + 1])
+        own = indices[(indices >= first) & (indices < last)] - first
+        return target, own[torch.arange(len(indices), device=indices.device) % len(own)]
 
 
 @dataclass(frozen=True)

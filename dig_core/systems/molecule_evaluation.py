@@ -6,7 +6,6 @@ tight reference. Intervals hold the error of the candidate alone, not that of th
 one by one, frames of dynamics in `BLOCKS` blocks of time.
 """
 
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -288,7 +287,6 @@ def cost_metrics(sources: Sources, training: Mapping[str, Any], energy: Any | No
     values: Scores = {"seconds_train": float(training["seconds_train"])}
     if "seconds_sample" in sources.samples:
         values["seconds_sample"] = float(sources.samples["seconds_sample"])
-    if sources.competitor is not None and "provenance" in sources.competitor:
-        origin = json.loads(str(sources.competitor["provenance"]))
-        values |= {"seconds_equal_cost_md": origin["cpu_seconds"]} if "cpu_seconds" in origin else {}
+    if sources.competitor is not None:
+        values["seconds_equal_cost_md"] = float(sources.competitor["cpu_seconds"])
     return values | ({"energy_calls": energy.calls} if energy is not None else {})

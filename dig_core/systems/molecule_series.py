@@ -111,13 +111,13 @@ def of_target(dataset: Arrays, target: str) -> dict[str, np.ndarray]:
 
 
 def with_energies(samples: Arrays, energy: Energy | None) -> dict[str, np.ndarray]:
-    """Samples with `potential_energy_kJ_per_mol`, infinite where positions are not finite.
+    """Structures with `potential_energy_kJ_per_mol`, infinite where positions are not finite.
 
-    No energy function: they are left out, even where the file has some.
+    Energies that the arrays have are kept; no energy function: they are left out.
     """
     arrays = {key: value for key, value in samples.items() if key != "potential_energy_kJ_per_mol"}
-    if energy is None:
-        return arrays
+    if energy is None or len(arrays) < len(samples):
+        return arrays if energy is None else dict(samples)
     finite = np.isfinite(samples["positions_angstrom"]).all(axis=(1, 2))
     values = np.full(len(finite), np.inf)
     if finite.any():

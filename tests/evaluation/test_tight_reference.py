@@ -4,7 +4,12 @@ import numpy as np
 import pytest
 
 from dig_core.evaluation.statistics import TorsionRegion
-from dig_core.evaluation.tight_reference import TightReference, read_tight_reference
+from dig_core.evaluation.tight_reference import (
+    TightReference,
+    condense,
+    read_tight_reference,
+    tight_reference_of,
+)
 from dig_core.runtime import save_arrays
 
 EDGES = np.linspace(-180.0, 180.0, 51)
@@ -47,8 +52,24 @@ def test_draws_follow_the_cells_and_fill_them():
 
 def test_reading_and_a_file_that_does_not_fit(tmp_path):
     path, cells = tmp_path / "tight.npz", np.ones((2, 50, 50), dtype=np.float32)
-    save_arrays(path, {}, edges_deg=EDGES, histograms=cells, replica=np.array([1, 2]))
+    origin = {"replica": np.array([1, 2]), "molecule": "alanine", "temperature_K": 300.0}
+    save_arrays(path, {}, edges_deg=EDGES, histograms=cells, **origin)
     assert read_tight_reference(path).population(RIGHT) == pytest.approx(0.5)
-    save_arrays(path, {}, edges_deg=EDGES[:-1], histograms=cells, replica=np.array([1, 2]))
+    assert tight_reference_of(path, "alanine", 300.0) is not None
+    for other in (("serine", 300.0), ("alanine", 310.0)):
+        assert tight_reference_of(path, *other) is None
+    save_arrays(path, {}, edges_deg=EDGES[:-1], histograms=cells, **origin)
     with pytest.raises(ValueError, match="expected histograms on cells from -180 to 180"):
         read_tight_reference(path)
+
+
+def test_condensed_replicas_keep_their_weight_in_each_cell():
+    generator = np.random.default_rng(0)
+    points = [generator.uniform(-np.pi, np.pi, (5000, 2)) for _ in range(2)]
+    weights = [w / w.sum() for w in (generator.random(5000), np.where(points[1][:, 0] > 0, 3.0, 1.0))]
+    own = condense(points, weights, blocks=4)
+    assert own.histograms.shape == (8, 250, 250)
+    assert own.replica.tolist() == [1, 1, 1, 1, 2, 2, 2, 2]
+    np.testing.assert_allclose(own.histograms[:4].sum(), 1.0)
+    exact = np.mean([w[p[:, 0] > 0].sum() for p, w in zip(points, weights, strict=True)])
+    assert own.population(RIGHT) == pytest.approx(exact, abs=1e-9)

@@ -11,7 +11,6 @@ from dig_core.evaluation.validity import (
     check,
     chirality_signs,
     distance_bounds,
-    mirror_image_fraction,
 )
 
 # A tetrahedral centre (0) with arms 1-4 of 1.5 Angstrom; atom 5 follows atom 4, atom 6 follows atom 5.
@@ -139,13 +138,6 @@ def test_sign_of_a_right_handed_frame_and_of_a_flat_centre():
     frame = np.array([[[0, 0, 0], [1, 0, 0], [0, 1, 0], [0, 0, 1]]], dtype=float)
     assert chirality_signs(frame, CENTRES).tolist() == [[1]]
     assert chirality_signs(frame * [1.0, 1.0, 0.0], CENTRES).tolist() == [[0]]
-
-
-def test_mirror_image_fraction_counts_structures_not_centres():
-    signs = np.array([[1, -1], [-1, 1], [1, 1], [1, -1]])
-    assert mirror_image_fraction(signs, np.array([1, -1])) == 0.5
-    with pytest.raises(ValueError, match="at least one structure"):
-        mirror_image_fraction(signs[:0], np.array([1, -1]))
 
 
 def test_atoms_and_centres_must_fit():

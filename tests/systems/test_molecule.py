@@ -1,0 +1,97 @@
+"""Several targets in one training, and the pieces of a molecule study that meet in systems/molecule.py."""
+
+import numpy as np
+import pytest
+import torch
+
+from dig_core.systems.molecule import (
+    DenoisingLoss,
+    build,
+    denoising_loss,
+    diffusion_process,
+    network,
+    trained_model,
+)
+from tests.molecules_for_tests import peptide, small_molecule
+
+PROCESS = {"kind": "variance_exploding", "sigma_min": 0.01, "sigma_max": 5.0}
+MODEL = {
+    "kind": "graphormer",
+    "layers": 2,
+    "blocks": 2,
+    "width": 16,
+    "heads": 2,
+    "radial_features": 8,
+    "head_width": 8,
+}
+TRAINING = {"validation_fraction": 0.25, "noise_log_mean": -1.0, "noise_log_std": 1.0}
+
+
+def test_batches_of_several_targets_follow_the_weights_of_their_own_frames():
+    """Two targets of four frames with all weight on the first of one and on the last of the other."""
+    loss = DenoisingLoss(
+        [torch.zeros(4, 3, 3), torch.zeros(4, 3, 3)], [], diffusion_process(PROCESS), 0.0, 1.0
+    )
+    probabilities = torch.tensor([0.5, 0, 0, 0, 0, 0, 0, 0.5])
+    generator = torch.Generator().manual_seed(0)
+    seen = {0: set(), 1: set()}
+    for _ in range(50):
+        target, local = loss._target(
+            torch.multinomial(probabilities, 8, replacement=True, generator=generator)
+        )
+        assert len(local) == 8
+        seen[target] |= set(local.tolist())
+    assert seen == {0: {0}, 1: {3}}
+
+
+def test_loss_of_a_dataset_with_two_molecules_is_one_for_a_network_that_returns_nothing():
+    molecules = {"ala": peptide()[1], "ethanol": small_molecule("CCO")}
+    generator = np.random.default_rng(0)
+    dataset = {}
+    for name, molecule in molecules.items():
+        noise = generator.normal(0.0, 0.05, (40, *molecule["positions_angstrom"].shape))
+        dataset[f"{name}.positions_angstrom"] = (molecule["positions_angstrom"] + noise).astype(np.float32)
+        dataset[f"{name}.weights"] = np.full(40, 1 / 40)
+    loss, probabilities, scale = denoising_loss(
+        dataset, molecules, {"process": PROCESS, "training": TRAINING}, "cpu"
+    )
+    assert 0.8 < scale < 2.5
+    assert all(values.sum().item() == pytest.approx(1.0) for values in probabilities.values())
+    assert (probabilities["train"] * probabilities["validation"]).sum() == 0
+    model = network(MODEL)
+    with torch.no_grad():
+        for weights in model.parameters():
+            weights.zero_()
+    draws = torch.Generator().manual_seed(0)
+    values = [
+        loss(model, torch.multinomial(probabilities["train"], 64, replacement=True, generator=draws), draws)
+        for _ in range(40)
+    ]
+    # Mean-free noise leaves out 3 of 3 N directions; ethanol is smaller than the common scale.
+    assert torch.cat(values).mean().item() == pytest.approx(0.9, abs=0.15)
+
+
+def test_score_of_a_checkpoint_is_mean_free_and_for_its_molecule_only():
+    molecule = peptide()[1]
+    from dig_core.data.features import descriptor_hash
+
+    checkpoint = {
+        "weights": network(MODEL).state_dict(), "settings": {"model": MODEL, "process": PROCESS},
+        "molecules": {"ala": descriptor_hash(molecule)}, "scale_angstrom": 1.6,
+    }  # fmt: skip
+    model = trained_model(checkpoint, molecule)
+    positions = torch.randn(2, *model.shape["positions"])
+    score = model.score({"positions": positions - positions.mean(1, keepdim=True)}, torch.tensor([0.2, 0.8]))[
+        "positions"
+    ]
+    assert score.mean(1).abs().max() < 1e-4 * score.abs().max()
+    with pytest.raises(ValueError, match="got one trained on ala"):
+        trained_model(checkpoint, peptide("ACE-SER-NME")[1])
+
+
+def test_build_refuses_what_the_force_field_does_not_know_before_anything_runs():
+    data = {"source": "simulate", "force_field": ["amber99sbildn.xml", "amber99_obc.xml"]}
+    with pytest.raises(ValueError, match="expected a molecule that the force field has parameters for"):
+        build({"smiles": "Oc1ccccc1"}, data)
+    _, molecule = build({"smiles": "CC(=O)N[C@@H](C)C(=O)NC"}, data)
+    assert len(molecule["backbone_torsions"]) == 1
