@@ -167,7 +167,7 @@ def _expect_files(study: Study, path: Path) -> None:
         files += [*study.data.files, study.data.topology, *(study.data.weights or ())]
     bundled = [file.stem for file in (Path(__file__).parent / "data" / "bundled").glob("*.npz")]
     name = study.data.tight_reference
-    if name and bundled and name not in bundled:
+    if name and name not in bundled:
         hint = suggestion(name, bundled) or " Write null"
         raise ConfigError(f"{path}: data.tight_reference: expected one of {bundled}; got {name!r}.{hint}")
     for file in files:

@@ -123,7 +123,7 @@ class Head(nn.Module):
         self.vectors = vectors
         self.radial = nn.Parameter(torch.randn(head_width, radial) * radial**-0.5)
         self.second = nn.Linear(width, head_width)
-        self.first = nn.Linear(width, vectors * head_width)
+        self.first = zeroed(nn.Linear(width, vectors * head_width))  # the output starts at 0: a loss of 1
         self.cross = zeroed(nn.Linear(width, vectors - 1))
 
     def forward(self, nodes: Tensor, geometry: Geometry, conditions: Conditions) -> Tensor:
