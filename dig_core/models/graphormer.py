@@ -63,6 +63,7 @@ class GraphEncoder(nn.Module):
         self.pair_update = mlp(3 * width, width, width)
 
     def forward(self, graph: MolecularGraph) -> tuple[Tensor, Tensor]:
+        """Embeddings of atoms [graphs, atoms, width] and of pairs [graphs, atoms, atoms, width]."""
         nodes = sum(table(graph.atoms[..., k]) for k, table in enumerate(self.atom))
         pairs = sum(table(graph.pairs[..., k]) for k, table in enumerate(self.pair)) + self.bounds(
             expected(graph)
@@ -91,12 +92,14 @@ class Layer(nn.Module):
         self.modulation = zeroed(nn.Linear(width, 6 * width))
 
     def forward(self, nodes: Tensor, bias: Tensor, geometry: Geometry, level: Tensor) -> Tensor:
+        """Updated nodes [batch, atoms, width]; `bias` [batch, heads, atoms, atoms], `level` [batch, width]."""
         shift, scale, gate, shift_ff, scale_ff, gate_ff = self.modulation(level)[:, None].chunk(6, dim=-1)
         attended = self.attention(modulated(nodes, shift, scale), bias, geometry)
         nodes = nodes + (1 + gate) * attended
         return nodes + (1 + gate_ff) * self.feed_forward(modulated(nodes, shift_ff, scale_ff))
 
     def attention(self, nodes: Tensor, bias: Tensor, geometry: Geometry) -> Tensor:
+        """What each atom hears from the others, and sees of their distances and directions."""
         batch, atoms, width = nodes.shape
         parts = self.queries_keys_values(nodes).reshape(batch, atoms, 3, self.heads, width // self.heads)
         query, key, value = parts.permute(2, 0, 3, 1, 4).flatten(1, 2)
@@ -127,6 +130,7 @@ class Head(nn.Module):
         self.cross = zeroed(nn.Linear(width, vectors - 1))
 
     def forward(self, nodes: Tensor, geometry: Geometry, conditions: Conditions) -> Tensor:
+        """A vector per atom [batch, atoms, 3]."""
         hidden = geometry.radial_to(self.radial)  # in place from here: the largest tensors of the network
         hidden = functional.silu(hidden.add_(conditions.pairs).add_(self.second(nodes)[:, None]))
         sums = hidden.transpose(-1, -2) @ geometry.direction
