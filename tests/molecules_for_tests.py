@@ -36,15 +36,15 @@ def graph(molecule) -> MolecularGraph:
     return MolecularGraph(own.atoms, own.pairs, own.bounds.double(), own.mask)
 
 
-def tiny_network(seed: int = 0) -> Graphormer:
-    """A small network in double precision whose weights are all random, also those that start at zero."""
+def tiny_network(seed: int = 0, noise: float = 0.1) -> Graphormer:
+    """A small network in double precision whose weights are all random, also those that start at zero (`noise` 0: as a new one has them)."""
     torch.manual_seed(seed)
     network = Graphormer(
         tuple(ATOM_FEATURES.values()), tuple(PAIR_FEATURES.values()), 2, 2, 16, 4, 8, 8
     ).double()
     with torch.no_grad():
         for weights in network.parameters():
-            weights += 0.1 * torch.randn_like(weights)
+            weights += noise * torch.randn_like(weights)
     return network
 
 

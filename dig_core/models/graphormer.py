@@ -126,7 +126,10 @@ class Head(nn.Module):
         self.vectors = vectors
         self.radial = nn.Parameter(torch.randn(head_width, radial) * radial**-0.5)
         self.second = nn.Linear(width, head_width)
-        self.first = zeroed(nn.Linear(width, vectors * head_width))  # the output starts at 0: a loss of 1
+        # The output starts at 0, a loss of 1: no pull, and no share of the cross products. The vectors that these are made of
+        # must not start at 0 as well, or neither they nor their shares would ever have a gradient.
+        self.pull = zeroed(nn.Linear(width, head_width))
+        self.rest = nn.Linear(width, (vectors - 1) * head_width)
         self.cross = zeroed(nn.Linear(width, vectors - 1))
 
     def forward(self, nodes: Tensor, geometry: Geometry, conditions: Conditions) -> Tensor:
@@ -134,8 +137,8 @@ class Head(nn.Module):
         hidden = geometry.radial_to(self.radial)  # in place from here: the largest tensors of the network
         hidden = functional.silu(hidden.add_(conditions.pairs).add_(self.second(nodes)[:, None]))
         sums = hidden.transpose(-1, -2) @ geometry.direction
-        vectors = self.first(nodes).unflatten(-1, (self.vectors, -1)) @ sums
-        pull, rest = vectors[:, :, 0], vectors[:, :, 1:]
+        pull = (self.pull(nodes)[:, :, None] @ sums).squeeze(2)
+        rest = self.rest(nodes).unflatten(-1, (self.vectors - 1, -1)) @ sums
         twist = torch.linalg.cross(rest, rest.roll(1, dims=2))
         return pull + (self.cross(nodes)[..., None] * twist).sum(2)
 
