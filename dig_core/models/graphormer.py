@@ -2,10 +2,10 @@
 
 One file, top to bottom: graph -> Conditions (once per molecule) -> geometry -> layers -> head -> block -> Graphormer.
 After DiG (arXiv 2306.05445, section 2.1, SI algorithm 10): attention biased by pair features and by Gaussian functions of
-the present distances; output as attention-weighted sums of unit vectors. On top of it: distances are seen relative to
-what distance geometry expects of that pair, sharply at low noise and broadly at high noise; layers also collect
-directions, whose triple products tell mirror images apart; and the network works in blocks, each of which sees the
-structure as the blocks before it have denoised it.
+the present distances; output as sums of vectors between atoms. On top of it: distances are seen relative to what distance
+geometry expects of that pair, sharply at low noise and broadly at high noise; each atom has a frame of axes towards
+other atoms, whose triple products tell mirror images apart; the network works in blocks, each of which sees the structure
+as the blocks before it have denoised it; and each block ends with a few steps of a spring network that it sets up itself.
 """
 
 from dataclasses import dataclass
@@ -27,27 +27,28 @@ class Conditions:
     centre: Float[Tensor, "graphs atoms atoms"]  # expected distance
     spread: Float[Tensor, "graphs atoms atoms"]  # and its width
     pairs: Float[Tensor, "graphs atoms atoms head_width"]  # for the output head
+    looks: Float[Tensor, "graphs axes atoms atoms"]  # what the axes of an atom point to: shares
     mask: Bool[Tensor, "graphs atoms"]
 
 
 @dataclass(frozen=True)
 class Geometry:
-    """What is seen of all pairs in a batch of structures: one tensor, since every pass over the pairs costs time."""
+    """What is seen of a batch of structures."""
 
-    features: Float[
-        Tensor, "batch atoms atoms radial_and_3"
-    ]  # Gaussians of the distance; direction from i to j
+    distance: Float[Tensor, "batch atoms atoms"]
+    width: Float[Tensor, "batch atoms atoms"]  # how uncertain a distance is: its spread and the noise
+    radial: Float[Tensor, "batch atoms atoms radial"]  # Gaussians of the distance
+    frame: Float[Tensor, "batch atoms axes 3"]  # unit vectors from each atom to what it looks at
 
-    def radial_to(
-        self, weight: Float[Tensor, "outputs radial"]
-    ) -> Float[Tensor, "batch atoms atoms outputs"]:
-        """A linear map of the Gaussians alone, without copying them out."""
-        return functional.linear(self.features, functional.pad(weight, (0, 3)))
 
-    @property
-    def direction(self) -> Float[Tensor, "batch atoms atoms 3"]:
-        """Unit vectors from i to j; 0 towards padding."""
-        return self.features[..., -3:]
+@dataclass(frozen=True)
+class Motion:
+    """How atoms should move, as a block reads it: forces along pairs, vectors per atom, and springs."""
+
+    pull: Float[Tensor, "batch atoms atoms"]  # of atom i towards j
+    turn: Float[Tensor, "batch atoms 3"]
+    stiffness: Float[Tensor, "batch atoms atoms"]
+    rest: Float[Tensor, "batch atoms atoms"]  # deviation of the distance, in widths, that a spring wants
 
 
 class GraphEncoder(nn.Module):
@@ -77,7 +78,7 @@ class GraphEncoder(nn.Module):
 
 
 class Layer(nn.Module):
-    """Attention over atoms that also collects what it sees of distances and directions, then a feed-forward block.
+    """Attention over atoms that also collects what it sees of distances, then a feed-forward block.
 
     Both are modulated by the noise level (adaptive layer norm; Peebles and Xie 2023, arXiv 2212.09748).
     """
@@ -86,7 +87,7 @@ class Layer(nn.Module):
         super().__init__()
         self.heads = heads
         self.queries_keys_values = nn.Linear(width, 3 * width, bias=False)
-        self.seen = nn.Linear(heads * (radial + 3), width, bias=False)
+        self.seen = nn.Linear(heads * radial, width, bias=False)
         self.out = nn.Linear(width, width)
         self.feed_forward = mlp(width, 2 * width, width)
         self.modulation = zeroed(nn.Linear(width, 6 * width))
@@ -99,7 +100,7 @@ class Layer(nn.Module):
         return nodes + (1 + gate_ff) * self.feed_forward(modulated(nodes, shift_ff, scale_ff))
 
     def attention(self, nodes: Tensor, bias: Tensor, geometry: Geometry) -> Tensor:
-        """What each atom hears from the others, and sees of their distances and directions."""
+        """What each atom hears from the others, and sees of their distances."""
         batch, atoms, width = nodes.shape
         parts = self.queries_keys_values(nodes).reshape(batch, atoms, 3, self.heads, width // self.heads)
         query, key, value = parts.permute(2, 0, 3, 1, 4).flatten(1, 2)
@@ -110,58 +111,59 @@ class Layer(nn.Module):
             (weight @ value).unflatten(0, (batch, self.heads)).transpose(1, 2).reshape(batch, atoms, width)
         )
         # Weigh first, project afterwards: the same sum, without a projection of all pairs.
-        over_pairs = weight.unflatten(0, (batch, self.heads)).transpose(1, 2) @ geometry.features
-        seen = torch.cat([over_pairs[..., :-3].flatten(2), invariants(over_pairs[..., -3:])], dim=-1)
-        return self.out(heard + self.seen(seen))
+        seen = weight.unflatten(0, (batch, self.heads)).transpose(1, 2) @ geometry.radial
+        return self.out(heard + self.seen(seen.flatten(2)))
 
 
 class Head(nn.Module):
-    """Vectors from scalars: sums over j of w_ij times the direction to j, and cross products of such sums.
+    """Reads from nodes and pairs how atoms should move.
 
-    w_ij is bilinear in a hidden vector of the pair and in the node i; the sum over j comes first, since it is small.
+    Pulls are bilinear in a hidden vector of the pair and in the node; turns are along cross products of the axes of the
+    atom's frame; stiffness and rest of the springs are linear in the hidden vector.
     """
 
-    def __init__(self, width: int, head_width: int, radial: int, vectors: int = 5):
+    def __init__(self, width: int, head_width: int, radial: int):
         super().__init__()
-        self.vectors = vectors
-        self.radial = nn.Parameter(torch.randn(head_width, radial) * radial**-0.5)
+        self.radial = nn.Linear(radial, head_width, bias=False)
         self.second = nn.Linear(width, head_width)
-        # The output starts at 0, a loss of 1: no pull, and no share of the cross products. The vectors that these are made of
-        # must not start at 0 as well, or neither they nor their shares would ever have a gradient.
+        # The output starts at 0, a loss of 1: no pull, no turn, no stiffness. What stiffness multiplies must not start at 0
+        # as well, or neither would ever have a gradient.
         self.pull = zeroed(nn.Linear(width, head_width))
-        self.rest = nn.Linear(width, (vectors - 1) * head_width)
-        self.cross = zeroed(nn.Linear(width, vectors - 1))
+        self.turn = zeroed(nn.Linear(width, AXES))
+        self.stiffness = zeroed(nn.Linear(head_width, 1))
+        self.rest = nn.Linear(head_width, 1)
 
-    def forward(self, nodes: Tensor, geometry: Geometry, conditions: Conditions) -> Tensor:
-        """A vector per atom [batch, atoms, 3]."""
-        hidden = geometry.radial_to(self.radial)  # in place from here: the largest tensors of the network
+    def forward(self, nodes: Tensor, geometry: Geometry, conditions: Conditions) -> Motion:
+        """Motion of the atoms; nothing is pulled towards padding."""
+        hidden = self.radial(geometry.radial)  # in place from here: the largest tensors of the network
         hidden = functional.silu(hidden.add_(conditions.pairs).add_(self.second(nodes)[:, None]))
-        sums = hidden.transpose(-1, -2) @ geometry.direction
-        pull = (self.pull(nodes)[:, :, None] @ sums).squeeze(2)
-        rest = self.rest(nodes).unflatten(-1, (self.vectors - 1, -1)) @ sums
-        twist = torch.linalg.cross(rest, rest.roll(1, dims=2))
-        return pull + (self.cross(nodes)[..., None] * twist).sum(2)
+        present = conditions.mask[:, None].to(nodes.dtype)
+        pull = (hidden @ self.pull(nodes)[..., None]).squeeze(-1) * present
+        normals = torch.linalg.cross(geometry.frame, geometry.frame.roll(1, dims=2))
+        turn = (self.turn(nodes)[:, :, None] @ normals).squeeze(2)
+        stiffness = self.stiffness(hidden).squeeze(-1) * present
+        return Motion(pull, turn, stiffness, self.rest(hidden).squeeze(-1))
 
 
 class Block(nn.Module):
-    """A stack of layers that sees one geometry, and the head that reads a vector per atom from it."""
+    """A stack of layers that sees one geometry, and the head that reads from it how atoms should move."""
 
     def __init__(self, layers: int, width: int, heads: int, radial: int, head_width: int):
         super().__init__()
         self.heads = heads
         self.bias = nn.Parameter(torch.randn(layers * heads, radial) * radial**-0.5)
+        self.frame = nn.Linear(2 * AXES, width)
         self.layers = nn.ModuleList(Layer(width, heads, radial) for _ in range(layers))
         self.head = Head(width, head_width, radial)
 
     def forward(
         self, nodes: Tensor, geometry: Geometry, graph_bias: Tensor, level: Tensor, conditions: Conditions
-    ) -> tuple[Tensor, Tensor]:
-        """Updated nodes, and the vectors read from them; `graph_bias` [layers, graphs, heads, atoms, atoms]."""
-        atoms = geometry.features.shape[1]
-        pairs = geometry.features.flatten(1, 2).transpose(1, 2)
-        distance_bias = (functional.pad(self.bias, (0, 3)) @ pairs).unflatten(
-            1, (len(self.layers), self.heads)
-        )
+    ) -> tuple[Tensor, Motion]:
+        """Updated nodes, and the motion read from them; `graph_bias` [layers, graphs, heads, atoms, atoms]."""
+        atoms = geometry.radial.shape[1]
+        pairs = geometry.radial.flatten(1, 2).transpose(1, 2)
+        distance_bias = (self.bias @ pairs).unflatten(1, (len(self.layers), self.heads))
+        nodes = nodes + self.frame(invariants(geometry.frame))
         for index, layer in enumerate(self.layers):
             bias = distance_bias[:, index].unflatten(-1, (atoms, atoms)) + graph_bias[index]
             nodes = layer(nodes, bias, geometry, level)
@@ -182,9 +184,9 @@ class Graphormer(nn.Module):
         radial_features: int, head_width: int,
     ):  # fmt: skip
         super().__init__()
-        self.heads, self.radial_features = heads, radial_features
+        self.heads, self.radial_features, self.head_width = heads, radial_features, head_width
         self.graph = GraphEncoder(atom_sizes, pair_sizes, width)
-        self.pair_terms = nn.Linear(width, layers * heads + head_width)
+        self.pair_terms = nn.Linear(width, layers * heads + head_width + AXES)
         self.expectation = zeroed(nn.Linear(width, 2))
         self.level = nn.Sequential(
             nn.Linear(2 * LEVEL_FREQUENCIES, width), nn.SiLU(), nn.Linear(width, width), nn.SiLU()
@@ -196,16 +198,14 @@ class Graphormer(nn.Module):
     def conditions(self, graph: MolecularGraph) -> Conditions:
         """Everything that depends on the molecule alone; call it once per molecule when sampling."""
         nodes, pairs = self.graph(graph)
-        head_width = len(self.blocks[0].head.radial)
-        bias, head = self.pair_terms(pairs).split(
-            [self.pair_terms.out_features - head_width, head_width], dim=-1
-        )
-        bias = bias.unflatten(-1, (-1, self.heads)).permute(3, 0, 4, 1, 2)
-        bias = bias.masked_fill(~graph.mask[None, :, None, None], -torch.inf)
+        sizes = [self.pair_terms.out_features - self.head_width - AXES, self.head_width, AXES]
+        bias, head, looks = self.pair_terms(pairs).split(sizes, dim=-1)
+        padding = ~graph.mask[:, None, None]
+        bias = bias.unflatten(-1, (-1, self.heads)).permute(3, 0, 4, 1, 2).masked_fill(padding, -torch.inf)
         shift, widening = self.expectation(pairs).unbind(-1)
         middle, half_width = expected(graph)[..., :2].unbind(-1)
         spread = (half_width + SHARPEST_SPREAD) * widening.exp()
-        return Conditions(nodes, bias, middle + shift, spread, head, graph.mask)
+        return Conditions(nodes, bias, middle + shift, spread, head, targets(looks, padding), graph.mask)
 
     def forward(
         self,
@@ -222,26 +222,34 @@ class Graphormer(nn.Module):
         level = self.level(level_features(noise))
         nodes = (conditions.nodes + level[:, None]).contiguous()
         total = torch.sqrt(1 + noise**2)[:, None, None]
+
+        def denoised(output: Tensor) -> Tensor:
+            return positions / total**2 + noise[:, None, None] / total * output
+
         output, seen, seen_noise = torch.zeros_like(positions), positions, noise
         for block, graph_bias in zip(self.blocks, conditions.bias.chunk(len(self.blocks)), strict=True):
             geometry = self.geometry(seen, seen_noise, conditions)
-            nodes, correction = block(nodes, geometry, graph_bias, level, conditions)
-            output = output + correction
-            seen = positions / total**2 + noise[:, None, None] / total * output
-            seen_noise = RESIDUAL_NOISE * noise / total[:, 0, 0]
+            nodes, motion = block(nodes, geometry, graph_bias, level, conditions)
+            output = output + motion.turn + along_pairs(motion.pull / geometry.distance, seen)
+            slope = motion.stiffness / geometry.width
+            length = conditions.centre + geometry.width * motion.rest
+            for _ in range(SPRING_STEPS):
+                seen = denoised(output)
+                output = output + along_pairs(slope * (1 - length / distances(seen)), seen)
+            seen, seen_noise = denoised(output), RESIDUAL_NOISE * noise / total[:, 0, 0]
         return output * conditions.mask[..., None]
 
     def geometry(self, positions: Tensor, noise: Tensor, conditions: Conditions) -> Geometry:
         """Distances against expectation (first half of the radial features) and on their own scale (second half)."""
         noise = noise[:, None, None]
-        displacement = positions[:, None] - positions[:, :, None]
-        # The small constant keeps the derivative finite where atoms coincide (and at i = j).
-        distance = torch.sqrt(displacement.square().sum(-1) + 1e-8)
-        deviation = (distance - conditions.centre) / torch.sqrt(conditions.spread**2 + 2 * noise**2)
+        distance, width = distances(positions), torch.sqrt(conditions.spread**2 + 2 * noise**2)
+        deviation = (distance - conditions.centre) / width
         size = torch.log(distance + 0.1) - 0.5 * torch.log(1 + noise**2)
         scaled = functional.linear(torch.stack([deviation, size], dim=-1), *self.grids(deviation))
-        direction = displacement / distance[..., None] * conditions.mask[:, None, :, None]
-        return Geometry(torch.cat([torch.exp(scaled.square().mul_(-0.5)), direction], dim=-1))
+        looked_at = (conditions.looks.flatten(1, 2) @ positions).unflatten(1, (AXES, -1)).transpose(1, 2)
+        axes = looked_at - positions[:, :, None]
+        frame = axes / torch.sqrt(axes.square().sum(-1, keepdim=True) + SHORTEST_DISTANCE**2)
+        return Geometry(distance, width, torch.exp(scaled.square().mul_(-0.5)), frame)
 
     def grids(self, like: Tensor) -> tuple[Tensor, Tensor]:
         """Slopes and offsets of the Gaussians' arguments: half of them on a grid of deviations, half on one of sizes."""
@@ -257,6 +265,10 @@ class Graphormer(nn.Module):
         return slopes.to(like), offsets.to(like)
 
 
+AXES = 12  # of the frame of each atom
+LOOK_SHARPNESS = 24.0  # so that an untrained axis points to one or two atoms
+SPRING_STEPS = 2
+SHORTEST_DISTANCE = 0.01  # in standard deviations of the data; keeps derivatives finite where atoms coincide
 LEVEL_FREQUENCIES = 16
 RESIDUAL_NOISE = (
     0.5  # about how much of the noise a block leaves: the sharpness with which the next one looks
@@ -282,12 +294,34 @@ def level_features(noise: Float[Tensor, " batch"]) -> Float[Tensor, "batch featu
     return torch.cat([phase.sin(), phase.cos()], dim=-1)
 
 
-def invariants(vectors: Float[Tensor, "batch atoms heads 3"]) -> Float[Tensor, "batch atoms features"]:
-    """Lengths, scalar products of neighbours and triple products (which change sign in a mirror image)."""
-    following, next_one = vectors.roll(1, dims=2), vectors.roll(2, dims=2)
-    products = (vectors * following).sum(-1)
-    triple = (vectors * torch.linalg.cross(following, next_one)).sum(-1)
-    return torch.cat([vectors.square().sum(-1), products, triple], dim=-1)
+def targets(looks: Float[Tensor, "graphs atoms atoms axes"], padding: Tensor) -> Tensor:
+    """Shares of the other atoms in what each axis of each atom points to [graphs, axes, atoms, atoms]."""
+    itself = torch.eye(looks.shape[1], dtype=torch.bool, device=looks.device)
+    logits = LOOK_SHARPNESS * looks.permute(0, 3, 1, 2)
+    return torch.softmax(logits.masked_fill(itself, -1e4).masked_fill(padding, -torch.inf), dim=-1)
+
+
+def distances(positions: Float[Tensor, "batch atoms 3"]) -> Float[Tensor, "batch atoms atoms"]:
+    """All distances, from scalar products: a tenth of the work of all differences, and exact enough for mean-free positions."""
+    squares = positions.square().sum(-1)
+    sums = squares[:, :, None] + squares[:, None]
+    products = torch.baddbmm(sums, positions, positions.transpose(1, 2), alpha=-2)
+    return products.clamp(min=SHORTEST_DISTANCE**2).sqrt()
+
+
+def along_pairs(
+    strength: Float[Tensor, "batch atoms atoms"], positions: Float[Tensor, "batch atoms 3"]
+) -> Float[Tensor, "batch atoms 3"]:
+    """sum_j s_ij (x_j - x_i)."""
+    return strength @ positions - strength.sum(-1, keepdim=True) * positions
+
+
+def invariants(axes: Float[Tensor, "batch atoms axes 3"]) -> Float[Tensor, "batch atoms features"]:
+    """Scalar products of neighbours, and triple products: they change sign in a mirror image, and are small."""
+    following, next_one = axes.roll(1, dims=2), axes.roll(2, dims=2)
+    products = (axes * following).sum(-1)
+    volumes = (axes * torch.linalg.cross(following, next_one)).sum(-1)
+    return torch.cat([products, 4 * volumes], dim=-1)
 
 
 def modulated(nodes: Tensor, shift: Tensor, scale: Tensor) -> Tensor:

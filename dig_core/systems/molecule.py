@@ -50,6 +50,7 @@ def build(target: Mapping[str, Any], data: Mapping[str, Any]) -> tuple[app.Topol
     if field is not None:
         molecular_system(topology, field, hydrogen_mass_amu=3.0)  # refused here, before anything long has run
     features = molecular_features(molecules.rdkit_molecule(topology, positions))
+    _metadynamics(data.get("bias"), features["backbone_torsions"])  # as well
     return topology, features | {"positions_angstrom": np.asarray(positions, dtype=np.float32)}
 
 
@@ -254,10 +255,14 @@ def denoising_loss(
     training = settings["training"]
     weights = [torch.as_tensor(dataset[f"{name}.weights"], dtype=torch.float32) for name in descriptors]
     probabilities = _split(weights, training["validation_fraction"])
+    process = diffusion_process(settings["process"])
+    for name, own in zip(descriptors, frames, strict=True):
+        nats = process[FIELD].prior_mismatch_nats(own.square().mean().item(), 3 * (own.shape[1] - 1))
+        print(f"{name}: noised structures are at most {nats:.2f} nats from the sampler's start", flush=True)
     loss = DenoisingLoss(
         frames,
         graphs,
-        diffusion_process(settings["process"]),
+        process,
         training["noise_log_mean"],
         training["noise_log_std"],
     )

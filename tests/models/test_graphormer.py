@@ -92,15 +92,16 @@ def test_every_weight_is_used():
 
 
 def test_a_new_network_returns_nothing_and_can_learn_to_tell_mirror_images_apart():
-    """The output starts at zero, but the cross products of the last head have a gradient from the first step on."""
+    """The output starts at zero, but the weights that end the last block have a gradient from the first step on."""
     network = tiny_network(noise=0.0)
     value = output(network, graph(ALANINE), noisy(ALANINE, 3, 0.3))
     assert (value == 0).all()
     (
         value - torch.randn(value.shape, generator=torch.Generator().manual_seed(0)).double()
     ).square().sum().backward()
-    assert network.blocks[-1].head.cross.weight.grad.abs().max() > 0
-    assert network.blocks[-1].head.pull.weight.grad.abs().max() > 0
+    head = network.blocks[-1].head
+    for layer in (head.pull, head.turn, head.stiffness):
+        assert layer.weight.grad.abs().max() > 0
 
 
 @pytest.mark.parametrize("size", [{"layers": 12, "blocks": 3, "width": 768, "heads": 32}])

@@ -93,5 +93,8 @@ def test_build_refuses_what_the_force_field_does_not_know_before_anything_runs()
     data = {"source": "simulate", "force_field": ["amber99sbildn.xml", "amber99_obc.xml"]}
     with pytest.raises(ValueError, match="expected a molecule that the force field has parameters for"):
         build({"smiles": "Oc1ccccc1"}, data)
+    bias = {"torsions": ["phi", "psi"]}
+    with pytest.raises(ValueError, match="expected a backbone with phi and psi to bias"):
+        build({"smiles": "CCO"}, {"source": "simulate", "bias": bias})
     _, molecule = build({"smiles": "CC(=O)N[C@@H](C)C(=O)NC"}, data)
     assert len(molecule["backbone_torsions"]) == 1
