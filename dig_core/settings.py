@@ -255,6 +255,11 @@ class Training(Settings):
     weight_decay: float = Field(ge=0.0, description="Weight decay of AdamW")
     gradient_clip: PositiveFloat = Field(description="Largest norm of the gradient")
     ema_decay: Fraction = Field(description="Decay per step of the averaged weights")
+    draw_exponent: float = Field(
+        ge=0.0,
+        le=1.0,
+        description="Frames are drawn as their weight to this power, and the loss corrects for it; below 1 rare states are seen more often",
+    )
     noise_log_mean: float = Field(description="Mean of ln(noise / signal) at which the network is trained")
     noise_log_std: PositiveFloat = Field(description="Standard deviation of ln(noise / signal)")
     validation_fraction: Fraction = Field(

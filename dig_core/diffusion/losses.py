@@ -59,6 +59,19 @@ def noise_levels(
     return time.to(torch.get_default_dtype())
 
 
+def importance_sampling(
+    weights: Float[Tensor, " frames"], exponent: float
+) -> tuple[Float[Tensor, " frames"], Float[Tensor, " frames"]]:
+    """Probabilities q ~ w^exponent by which frames are drawn, and the factors w/q of their losses.
+
+    The mean of the loss over draws stays that over the weights. With an exponent of 1 frames are drawn by weight and all
+    factors are 1; below 1 rare states are drawn more often, so that their share of the loss is known with less noise.
+    """
+    weights = weights / weights.sum()
+    drawn = weights**exponent / (weights**exponent).sum()
+    return drawn, torch.where(drawn > 0, weights / drawn, 0.0)
+
+
 def _log_range(process: Process) -> str:
     """The range of ln tau of a process, for messages."""
     ends = torch.tensor([process.minimal_time, process.maximal_time], dtype=torch.float64)

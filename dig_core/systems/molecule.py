@@ -4,7 +4,7 @@ Here the parts meet: force field and features, process and network, frames and l
 """
 
 import io
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,12 @@ from torch import Tensor, nn
 from dig_core.data import datasets, molecules, simulation
 from dig_core.data.features import ATOM_FEATURES, PAIR_FEATURES, descriptor_hash, molecular_features
 from dig_core.diffusion import processes
-from dig_core.diffusion.losses import denoising_score_matching, noise_levels, unit_variance_weight
+from dig_core.diffusion.losses import (
+    denoising_score_matching,
+    importance_sampling,
+    noise_levels,
+    unit_variance_weight,
+)
 from dig_core.diffusion.preconditioning import preconditioned
 from dig_core.energies.openmm import OpenMMEnergy, force_field, molecular_system
 from dig_core.evaluation import validity
@@ -151,11 +156,13 @@ class DenoisingLoss:
 
     Args:
         frames: mean-free positions of each target in units of `scale_angstrom` [frames, atoms, 3].
+        factors: of the loss of each frame, for draws that do not follow the weights; see `importance_sampling`.
         graphs: the descriptor of each target.
         process, noise_log_mean, noise_log_std: noise and the levels at which it is trained.
     """
 
     frames: list[Tensor]
+    factors: list[Tensor]
     graphs: list[MolecularGraph]
     process: dict[str, processes.Process]
     noise_log_mean: float
@@ -170,9 +177,8 @@ class DenoisingLoss:
         time = noise_levels(len(local), self.process, self.noise_log_mean, self.noise_log_std, generator)
         noise = {FIELD: self.process[FIELD].noise(clean[FIELD], generator)}
         own_score = score(model, self.process, model.conditions(self.graphs[target]))
-        return denoising_score_matching(own_score, self.process, clean, time, noise) * unit_variance_weight(
-            self.process, time
-        )
+        loss = denoising_score_matching(own_score, self.process, clean, time, noise)
+        return loss * unit_variance_weight(self.process, time) * self.factors[target][local]
 
     def _target(self, indices: Tensor) -> tuple[int, Tensor]:
         """The target of the first index, and the indices that belong to it, repeated to fill the batch.
@@ -254,13 +260,17 @@ def denoising_loss(
     frames = [(positions / scale).to(device) for positions in centred.values()]
     training = settings["training"]
     weights = [torch.as_tensor(dataset[f"{name}.weights"], dtype=torch.float32) for name in descriptors]
-    probabilities = _split(weights, training["validation_fraction"])
+    drawn, factors = zip(
+        *(importance_sampling(own, training["draw_exponent"]) for own in weights), strict=True
+    )
+    probabilities = _split(drawn, training["validation_fraction"])
     process = diffusion_process(settings["process"])
     for name, own in zip(descriptors, frames, strict=True):
         nats = process[FIELD].prior_mismatch_nats(own.square().mean().item(), 3 * (own.shape[1] - 1))
         print(f"{name}: noised structures are at most {nats:.2f} nats from the sampler's start", flush=True)
     loss = DenoisingLoss(
         frames,
+        [own.to(device) for own in factors],
         graphs,
         process,
         training["noise_log_mean"],
@@ -269,7 +279,7 @@ def denoising_loss(
     return loss, {part: values.to(device) for part, values in probabilities.items()}, scale
 
 
-def _split(weights: list[Tensor], validation_fraction: float) -> dict[str, Tensor]:
+def _split(weights: Sequence[Tensor], validation_fraction: float) -> dict[str, Tensor]:
     """Probabilities of training and of validation frames; the validation frames are the last ones of each target."""
     parts: dict[str, list[Tensor]] = {"train": [], "validation": []}
     for own in weights:

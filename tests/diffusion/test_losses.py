@@ -5,7 +5,12 @@ import torch
 from exact import FIELD, PROCESSES, as_process, gaussian
 from scipy.stats import kstest, truncnorm
 
-from dig_core.diffusion.losses import denoising_score_matching, noise_levels, unit_variance_weight
+from dig_core.diffusion.losses import (
+    denoising_score_matching,
+    importance_sampling,
+    noise_levels,
+    unit_variance_weight,
+)
 from dig_core.diffusion.preconditioning import preconditioned
 from dig_core.diffusion.processes import VarianceExploding, VariancePreserving
 
@@ -118,3 +123,13 @@ def test_impossible_noise_levels_are_refused(settings, message):
     count, mean, std = settings
     with pytest.raises(ValueError, match=message):
         noise_levels(count, {FIELD: VariancePreserving("linear")}, mean, std, torch.Generator())
+
+
+@pytest.mark.parametrize("exponent", [0.0, 0.5, 1.0])
+def test_importance_sampling_keeps_every_mean(exponent):
+    weights = torch.tensor([0.0, 0.01, 0.09, 0.4, 1.5])
+    values = torch.tensor([3.0, -2.0, 5.0, 1.0, 0.3])
+    drawn, factors = importance_sampling(weights, exponent)
+    assert drawn.sum().item() == pytest.approx(1.0)
+    assert (drawn * factors * values).sum().item() == pytest.approx((weights * values).sum().item() / 2.0)
+    assert (drawn[2] / drawn[1]).item() == pytest.approx(9.0**exponent)

@@ -24,13 +24,13 @@ MODEL = {
     "radial_features": 8,
     "head_width": 8,
 }
-TRAINING = {"validation_fraction": 0.25, "noise_log_mean": -1.0, "noise_log_std": 1.0}
+TRAINING = {"validation_fraction": 0.25, "draw_exponent": 1.0, "noise_log_mean": -1.0, "noise_log_std": 1.0}
 
 
 def test_batches_of_several_targets_follow_the_weights_of_their_own_frames():
     """Two targets of four frames with all weight on the first of one and on the last of the other."""
     loss = DenoisingLoss(
-        [torch.zeros(4, 3, 3), torch.zeros(4, 3, 3)], [], diffusion_process(PROCESS), 0.0, 1.0
+        [torch.zeros(4, 3, 3), torch.zeros(4, 3, 3)], [], [], diffusion_process(PROCESS), 0.0, 1.0
     )
     probabilities = torch.tensor([0.5, 0, 0, 0, 0, 0, 0, 0.5])
     generator = torch.Generator().manual_seed(0)
@@ -69,6 +69,23 @@ def test_loss_of_a_dataset_with_two_molecules_is_one_for_a_network_that_returns_
     ]
     # Mean-free noise leaves out 3 of 3 N directions; ethanol is smaller than the common scale.
     assert torch.cat(values).mean().item() == pytest.approx(0.9, abs=0.15)
+
+
+def test_loss_of_frames_that_were_drawn_too_often_counts_less():
+    molecule = peptide()[1]
+    dataset = {
+        "ala.positions_angstrom": np.stack([molecule["positions_angstrom"]] * 8),
+        "ala.weights": np.array([0.05, 0.05, 0.1, 0.1, 0.1, 0.1, 0.25, 0.25]),
+    }
+    losses = {}
+    for exponent in (1.0, 0.5):
+        settings = {"process": PROCESS, "training": TRAINING | {"draw_exponent": exponent}}
+        loss, probabilities, _ = denoising_loss(dataset, {"ala": molecule}, settings, "cpu")
+        losses[exponent] = loss(network(MODEL), torch.arange(8), torch.Generator().manual_seed(0)).detach()
+        share = probabilities["train"] / probabilities["train"].sum()
+        assert share[2] / share[0] == pytest.approx(2**exponent)
+    expected = np.sqrt(dataset["ala.weights"]) * np.sqrt(dataset["ala.weights"]).sum()
+    np.testing.assert_allclose(losses[0.5] / losses[1.0], expected, rtol=1e-4)
 
 
 def test_score_of_a_checkpoint_is_mean_free_and_for_its_molecule_only():
