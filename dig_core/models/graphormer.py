@@ -2,7 +2,7 @@
 
 One file, top to bottom: graph -> Conditions (once per molecule) -> geometry -> layers -> head -> block -> Graphormer.
 After DiG (arXiv 2306.05445, section 2.1, SI algorithm 10): attention biased by pair features and by Gaussian functions of
-the present distances; output as sums of vectors between atoms. On top of it: distances are seen relative to what distance
+the present distances; output as weighted sums of unit vectors. On top of it: distances are seen relative to what distance
 geometry expects of that pair, sharply at low noise and broadly at high noise; each atom has a frame of axes towards
 other atoms, whose triple products tell mirror images apart; the network works in blocks, each of which sees the structure
 as the blocks before it have denoised it; and each block ends with a few steps of a spring network that it sets up itself.
@@ -27,28 +27,37 @@ class Conditions:
     centre: Float[Tensor, "graphs atoms atoms"]  # expected distance
     spread: Float[Tensor, "graphs atoms atoms"]  # and its width
     pairs: Float[Tensor, "graphs atoms atoms head_width"]  # for the output head
-    looks: Float[Tensor, "graphs axes atoms atoms"]  # what the axes of an atom point to: shares
+    looks: Float[Tensor, "blocks graphs atoms axes atoms"]  # what the axes of an atom point to: shares
     mask: Bool[Tensor, "graphs atoms"]
 
 
 @dataclass(frozen=True)
 class Geometry:
-    """What is seen of a batch of structures."""
+    """What is seen of all pairs in a batch of structures: one tensor, since every pass over the pairs costs time."""
 
-    distance: Float[Tensor, "batch atoms atoms"]
-    width: Float[Tensor, "batch atoms atoms"]  # how uncertain a distance is: its spread and the noise
-    radial: Float[Tensor, "batch atoms atoms radial"]  # Gaussians of the distance
-    frame: Float[Tensor, "batch atoms axes 3"]  # unit vectors from each atom to what it looks at
+    features: Float[
+        Tensor, "batch atoms atoms radial_and_3"
+    ]  # Gaussians of the distance; direction from i to j
+
+    def radial_to(
+        self, weight: Float[Tensor, "outputs radial"]
+    ) -> Float[Tensor, "batch atoms atoms outputs"]:
+        """A linear map of the Gaussians alone, without copying them out."""
+        return functional.linear(self.features, functional.pad(weight, (0, 3)))
+
+    @property
+    def direction(self) -> Float[Tensor, "batch atoms atoms 3"]:
+        """Unit vectors from i to j; 0 towards padding."""
+        return self.features[..., -3:]
 
 
 @dataclass(frozen=True)
 class Motion:
-    """How atoms should move, as a block reads it: forces along pairs, vectors per atom, and springs."""
+    """How atoms should move, as a block reads it."""
 
-    pull: Float[Tensor, "batch atoms atoms"]  # of atom i towards j
-    turn: Float[Tensor, "batch atoms 3"]
-    stiffness: Float[Tensor, "batch atoms atoms"]
-    rest: Float[Tensor, "batch atoms atoms"]  # deviation of the distance, in widths, that a spring wants
+    vector: Float[Tensor, "batch atoms 3"]
+    stiffness: Float[Tensor, "batch atoms atoms"]  # of a spring between each pair, 0 towards padding
+    rest: Float[Tensor, "batch atoms atoms"]  # deviation of the distance, in widths, that the spring wants
 
 
 class GraphEncoder(nn.Module):
@@ -78,7 +87,7 @@ class GraphEncoder(nn.Module):
 
 
 class Layer(nn.Module):
-    """Attention over atoms that also collects what it sees of distances, then a feed-forward block.
+    """Attention over atoms that also collects what it sees of distances and directions, then a feed-forward block.
 
     Both are modulated by the noise level (adaptive layer norm; Peebles and Xie 2023, arXiv 2212.09748).
     """
@@ -87,7 +96,7 @@ class Layer(nn.Module):
         super().__init__()
         self.heads = heads
         self.queries_keys_values = nn.Linear(width, 3 * width, bias=False)
-        self.seen = nn.Linear(heads * radial, width, bias=False)
+        self.seen = nn.Linear(heads * (radial + 3), width, bias=False)
         self.out = nn.Linear(width, width)
         self.feed_forward = mlp(width, 2 * width, width)
         self.modulation = zeroed(nn.Linear(width, 6 * width))
@@ -100,7 +109,7 @@ class Layer(nn.Module):
         return nodes + (1 + gate_ff) * self.feed_forward(modulated(nodes, shift_ff, scale_ff))
 
     def attention(self, nodes: Tensor, bias: Tensor, geometry: Geometry) -> Tensor:
-        """What each atom hears from the others, and sees of their distances."""
+        """What each atom hears from the others, and sees of their distances and directions."""
         batch, atoms, width = nodes.shape
         parts = self.queries_keys_values(nodes).reshape(batch, atoms, 3, self.heads, width // self.heads)
         query, key, value = parts.permute(2, 0, 3, 1, 4).flatten(1, 2)
@@ -111,20 +120,21 @@ class Layer(nn.Module):
             (weight @ value).unflatten(0, (batch, self.heads)).transpose(1, 2).reshape(batch, atoms, width)
         )
         # Weigh first, project afterwards: the same sum, without a projection of all pairs.
-        seen = weight.unflatten(0, (batch, self.heads)).transpose(1, 2) @ geometry.radial
-        return self.out(heard + self.seen(seen.flatten(2)))
+        over_pairs = weight.unflatten(0, (batch, self.heads)).transpose(1, 2) @ geometry.features
+        seen = torch.cat([over_pairs[..., :-3].flatten(2), invariants(over_pairs[..., -3:])], dim=-1)
+        return self.out(heard + self.seen(seen))
 
 
 class Head(nn.Module):
     """Reads from nodes and pairs how atoms should move.
 
-    Pulls are bilinear in a hidden vector of the pair and in the node; turns are along cross products of the axes of the
-    atom's frame; stiffness and rest of the springs are linear in the hidden vector.
+    A pull along each pair is bilinear in a hidden vector of the pair and in the node; turns are along cross products of the
+    axes of the atom's frame; stiffness and rest of the springs are linear in the hidden vector.
     """
 
     def __init__(self, width: int, head_width: int, radial: int):
         super().__init__()
-        self.radial = nn.Linear(radial, head_width, bias=False)
+        self.radial = nn.Parameter(torch.randn(head_width, radial) * radial**-0.5)
         self.second = nn.Linear(width, head_width)
         # The output starts at 0, a loss of 1: no pull, no turn, no stiffness. What stiffness multiplies must not start at 0
         # as well, or neither would ever have a gradient.
@@ -133,16 +143,14 @@ class Head(nn.Module):
         self.stiffness = zeroed(nn.Linear(head_width, 1))
         self.rest = nn.Linear(head_width, 1)
 
-    def forward(self, nodes: Tensor, geometry: Geometry, conditions: Conditions) -> Motion:
-        """Motion of the atoms; nothing is pulled towards padding."""
-        hidden = self.radial(geometry.radial)  # in place from here: the largest tensors of the network
+    def forward(self, nodes: Tensor, geometry: Geometry, frame: Tensor, conditions: Conditions) -> Motion:
+        """Motion of the atoms; `frame` [batch, atoms, axes, 3]."""
+        hidden = geometry.radial_to(self.radial)  # in place from here: the largest tensors of the network
         hidden = functional.silu(hidden.add_(conditions.pairs).add_(self.second(nodes)[:, None]))
-        present = conditions.mask[:, None].to(nodes.dtype)
-        pull = (hidden @ self.pull(nodes)[..., None]).squeeze(-1) * present
-        normals = torch.linalg.cross(geometry.frame, geometry.frame.roll(1, dims=2))
-        turn = (self.turn(nodes)[:, :, None] @ normals).squeeze(2)
-        stiffness = self.stiffness(hidden).squeeze(-1) * present
-        return Motion(pull, turn, stiffness, self.rest(hidden).squeeze(-1))
+        pull = (hidden @ self.pull(nodes)[..., None]).transpose(-1, -2) @ geometry.direction
+        turn = self.turn(nodes)[:, :, None] @ torch.linalg.cross(frame, frame.roll(1, dims=2))
+        stiffness = self.stiffness(hidden).squeeze(-1) * conditions.mask[:, None]
+        return Motion((pull + turn).squeeze(2), stiffness, self.rest(hidden).squeeze(-1))
 
 
 class Block(nn.Module):
@@ -152,22 +160,23 @@ class Block(nn.Module):
         super().__init__()
         self.heads = heads
         self.bias = nn.Parameter(torch.randn(layers * heads, radial) * radial**-0.5)
-        self.frame = nn.Linear(2 * AXES, width)
+        self.frame = nn.Linear(3 * AXES, width)
         self.layers = nn.ModuleList(Layer(width, heads, radial) for _ in range(layers))
         self.head = Head(width, head_width, radial)
 
     def forward(
-        self, nodes: Tensor, geometry: Geometry, graph_bias: Tensor, level: Tensor, conditions: Conditions
+        self, nodes: Tensor, geometry: Geometry, index: int, level: Tensor, conditions: Conditions
     ) -> tuple[Tensor, Motion]:
-        """Updated nodes, and the motion read from them; `graph_bias` [layers, graphs, heads, atoms, atoms]."""
-        atoms = geometry.radial.shape[1]
-        pairs = geometry.radial.flatten(1, 2).transpose(1, 2)
-        distance_bias = (self.bias @ pairs).unflatten(1, (len(self.layers), self.heads))
-        nodes = nodes + self.frame(invariants(geometry.frame))
-        for index, layer in enumerate(self.layers):
-            bias = distance_bias[:, index].unflatten(-1, (atoms, atoms)) + graph_bias[index]
-            nodes = layer(nodes, bias, geometry, level)
-        return nodes, self.head(functional.layer_norm(nodes, nodes.shape[-1:]), geometry, conditions)
+        """Updated nodes, and the motion read from them, of the block with this index."""
+        atoms, count = geometry.features.shape[1], len(self.layers)
+        pairs = geometry.features.flatten(1, 2).transpose(1, 2)
+        bias = (functional.pad(self.bias, (0, 3)) @ pairs).unflatten(1, (count, self.heads))
+        frame = conditions.looks[index] @ geometry.direction
+        nodes = nodes + self.frame(invariants(frame))
+        for k, layer in enumerate(self.layers):
+            graph_bias = conditions.bias[index * count + k]
+            nodes = layer(nodes, bias[:, k].unflatten(-1, (atoms, atoms)) + graph_bias, geometry, level)
+        return nodes, self.head(functional.layer_norm(nodes, nodes.shape[-1:]), geometry, frame, conditions)
 
 
 class Graphormer(nn.Module):
@@ -186,7 +195,7 @@ class Graphormer(nn.Module):
         super().__init__()
         self.heads, self.radial_features, self.head_width = heads, radial_features, head_width
         self.graph = GraphEncoder(atom_sizes, pair_sizes, width)
-        self.pair_terms = nn.Linear(width, layers * heads + head_width + AXES)
+        self.pair_terms = nn.Linear(width, layers * heads + head_width + blocks * AXES)
         self.expectation = zeroed(nn.Linear(width, 2))
         self.level = nn.Sequential(
             nn.Linear(2 * LEVEL_FREQUENCIES, width), nn.SiLU(), nn.Linear(width, width), nn.SiLU()
@@ -198,7 +207,8 @@ class Graphormer(nn.Module):
     def conditions(self, graph: MolecularGraph) -> Conditions:
         """Everything that depends on the molecule alone; call it once per molecule when sampling."""
         nodes, pairs = self.graph(graph)
-        sizes = [self.pair_terms.out_features - self.head_width - AXES, self.head_width, AXES]
+        axes = len(self.blocks) * AXES
+        sizes = [self.pair_terms.out_features - self.head_width - axes, self.head_width, axes]
         bias, head, looks = self.pair_terms(pairs).split(sizes, dim=-1)
         padding = ~graph.mask[:, None, None]
         bias = bias.unflatten(-1, (-1, self.heads)).permute(3, 0, 4, 1, 2).masked_fill(padding, -torch.inf)
@@ -227,29 +237,29 @@ class Graphormer(nn.Module):
             return positions / total**2 + noise[:, None, None] / total * output
 
         output, seen, seen_noise = torch.zeros_like(positions), positions, noise
-        for block, graph_bias in zip(self.blocks, conditions.bias.chunk(len(self.blocks)), strict=True):
+        for index, block in enumerate(self.blocks):
             geometry = self.geometry(seen, seen_noise, conditions)
-            nodes, motion = block(nodes, geometry, graph_bias, level, conditions)
-            output = output + motion.turn + along_pairs(motion.pull / geometry.distance, seen)
-            slope = motion.stiffness / geometry.width
-            length = conditions.centre + geometry.width * motion.rest
+            nodes, motion = block(nodes, geometry, index, level, conditions)
+            output, seen_noise = output + motion.vector, RESIDUAL_NOISE * noise / total[:, 0, 0]
+            width = torch.sqrt(conditions.spread**2 + 2 * seen_noise[:, None, None] ** 2)
+            slope, length = motion.stiffness / width, conditions.centre + width * motion.rest
             for _ in range(SPRING_STEPS):
                 seen = denoised(output)
                 output = output + along_pairs(slope * (1 - length / distances(seen)), seen)
-            seen, seen_noise = denoised(output), RESIDUAL_NOISE * noise / total[:, 0, 0]
+            seen = denoised(output)
         return output * conditions.mask[..., None]
 
     def geometry(self, positions: Tensor, noise: Tensor, conditions: Conditions) -> Geometry:
         """Distances against expectation (first half of the radial features) and on their own scale (second half)."""
         noise = noise[:, None, None]
-        distance, width = distances(positions), torch.sqrt(conditions.spread**2 + 2 * noise**2)
-        deviation = (distance - conditions.centre) / width
+        displacement = positions[:, None] - positions[:, :, None]
+        # The small constant keeps the derivative finite where atoms coincide (and at i = j).
+        distance = torch.sqrt(displacement.square().sum(-1) + 1e-8)
+        deviation = (distance - conditions.centre) / torch.sqrt(conditions.spread**2 + 2 * noise**2)
         size = torch.log(distance + 0.1) - 0.5 * torch.log(1 + noise**2)
         scaled = functional.linear(torch.stack([deviation, size], dim=-1), *self.grids(deviation))
-        looked_at = (conditions.looks.flatten(1, 2) @ positions).unflatten(1, (AXES, -1)).transpose(1, 2)
-        axes = looked_at - positions[:, :, None]
-        frame = axes / torch.sqrt(axes.square().sum(-1, keepdim=True) + SHORTEST_DISTANCE**2)
-        return Geometry(distance, width, torch.exp(scaled.square().mul_(-0.5)), frame)
+        direction = displacement / distance[..., None] * conditions.mask[:, None, :, None]
+        return Geometry(torch.cat([torch.exp(scaled.square().mul_(-0.5)), direction], dim=-1))
 
     def grids(self, like: Tensor) -> tuple[Tensor, Tensor]:
         """Slopes and offsets of the Gaussians' arguments: half of them on a grid of deviations, half on one of sizes."""
@@ -295,9 +305,9 @@ def level_features(noise: Float[Tensor, " batch"]) -> Float[Tensor, "batch featu
 
 
 def targets(looks: Float[Tensor, "graphs atoms atoms axes"], padding: Tensor) -> Tensor:
-    """Shares of the other atoms in what each axis of each atom points to [graphs, axes, atoms, atoms]."""
-    itself = torch.eye(looks.shape[1], dtype=torch.bool, device=looks.device)
-    logits = LOOK_SHARPNESS * looks.permute(0, 3, 1, 2)
+    """Shares of the other atoms in what each axis of each atom points to [blocks, graphs, atoms, axes, atoms]."""
+    itself = torch.eye(looks.shape[1], dtype=torch.bool, device=looks.device)[:, None]
+    logits = LOOK_SHARPNESS * looks.unflatten(-1, (-1, AXES)).permute(3, 0, 1, 4, 2)
     return torch.softmax(logits.masked_fill(itself, -1e4).masked_fill(padding, -torch.inf), dim=-1)
 
 
@@ -316,12 +326,12 @@ def along_pairs(
     return strength @ positions - strength.sum(-1, keepdim=True) * positions
 
 
-def invariants(axes: Float[Tensor, "batch atoms axes 3"]) -> Float[Tensor, "batch atoms features"]:
-    """Scalar products of neighbours, and triple products: they change sign in a mirror image, and are small."""
-    following, next_one = axes.roll(1, dims=2), axes.roll(2, dims=2)
-    products = (axes * following).sum(-1)
-    volumes = (axes * torch.linalg.cross(following, next_one)).sum(-1)
-    return torch.cat([products, 4 * volumes], dim=-1)
+def invariants(vectors: Float[Tensor, "batch atoms heads 3"]) -> Float[Tensor, "batch atoms features"]:
+    """Lengths, scalar products of neighbours, and triple products: they change sign in a mirror image, and are small."""
+    following, next_one = vectors.roll(1, dims=2), vectors.roll(2, dims=2)
+    products = (vectors * following).sum(-1)
+    volumes = (vectors * torch.linalg.cross(following, next_one)).sum(-1)
+    return torch.cat([vectors.square().sum(-1), products, 4 * volumes], dim=-1)
 
 
 def modulated(nodes: Tensor, shift: Tensor, scale: Tensor) -> Tensor:
