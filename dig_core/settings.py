@@ -262,6 +262,8 @@ class Training(Settings):
     )
     noise_log_mean: float = Field(description="Mean of ln(noise / signal) at which the network is trained")
     noise_log_std: PositiveFloat = Field(description="Standard deviation of ln(noise / signal)")
+    weight_low: PositiveFloat = Field(description="Noise / signal below which the loss weighs less")
+    weight_high: PositiveFloat = Field(description="Noise / signal above which the loss weighs less")
     validation_fraction: Fraction = Field(
         description="Share of the training frames kept for the learning curve"
     )

@@ -59,6 +59,20 @@ def noise_levels(
     return time.to(torch.get_default_dtype())
 
 
+def emphasis(
+    process: Mapping[str, Process], time: Float[Tensor, " batch"], low: float, high: float
+) -> Float[Tensor, " batch"]:
+    """tau^2/(tau^2 + low^2) high^2/(tau^2 + high^2) (first field): 1 between low and high, less outside.
+
+    What cannot be known of F_target has a variance near 1 at both ends, where tau is below the width of the stiffest
+    vibrations or above the size of the molecule, and 0.2 between. Weights like the inverse of it keep the ends from drowning
+    the middle, where populations are decided, in noise of the gradient (the reason for the learned weights of Karras et
+    al. 2024, arXiv 2312.02696, eq. 21).
+    """
+    squared = leading(process).noise_to_signal(time) ** 2
+    return squared / (squared + low**2) * high**2 / (squared + high**2)
+
+
 def importance_sampling(
     weights: Float[Tensor, " frames"], exponent: float
 ) -> tuple[Float[Tensor, " frames"], Float[Tensor, " frames"]]:

@@ -29,26 +29,24 @@ class Conditions:
     pairs: Float[Tensor, "graphs atoms atoms head_width"]  # for the output head
     looks: Float[Tensor, "blocks graphs atoms axes atoms"]  # what the axes of an atom point to: shares
     mask: Bool[Tensor, "graphs atoms"]
+    others: Float[Tensor, "graphs atoms atoms"]  # 1 between two different atoms
 
 
 @dataclass(frozen=True)
 class Geometry:
-    """What is seen of all pairs in a batch of structures: one tensor, since every pass over the pairs costs time."""
+    """What is seen of a batch of structures."""
 
-    features: Float[
-        Tensor, "batch atoms atoms radial_and_3"
-    ]  # Gaussians of the distance; direction from i to j
+    positions: Float[Tensor, "batch atoms 3"]
+    inverse: Float[Tensor, "batch atoms atoms"]  # 1 / distance; 0 for an atom and itself, and for padding
+    radial: Float[Tensor, "batch atoms atoms radial"]  # Gaussians of the distance
 
-    def radial_to(
-        self, weight: Float[Tensor, "outputs radial"]
-    ) -> Float[Tensor, "batch atoms atoms outputs"]:
-        """A linear map of the Gaussians alone, without copying them out."""
-        return functional.linear(self.features, functional.pad(weight, (0, 3)))
-
-    @property
-    def direction(self) -> Float[Tensor, "batch atoms atoms 3"]:
-        """Unit vectors from i to j; 0 towards padding."""
-        return self.features[..., -3:]
+    def directions(
+        self, shares: Float[Tensor, "graphs atoms vectors atoms"]
+    ) -> Float[Tensor, "batch atoms vectors 3"]:
+        """Weighted sums of the unit vectors from atom i to the others, sum_j s_ikj (x_j - x_i) / d_ij."""
+        strength = shares * self.inverse[:, :, None]
+        ends = (strength.flatten(1, 2) @ self.positions).unflatten(1, strength.shape[1:3])
+        return ends - strength.sum(-1, keepdim=True) * self.positions[:, :, None]
 
 
 @dataclass(frozen=True)
@@ -120,8 +118,9 @@ class Layer(nn.Module):
             (weight @ value).unflatten(0, (batch, self.heads)).transpose(1, 2).reshape(batch, atoms, width)
         )
         # Weigh first, project afterwards: the same sum, without a projection of all pairs.
-        over_pairs = weight.unflatten(0, (batch, self.heads)).transpose(1, 2) @ geometry.features
-        seen = torch.cat([over_pairs[..., :-3].flatten(2), invariants(over_pairs[..., -3:])], dim=-1)
+        shares = weight.unflatten(0, (batch, self.heads)).transpose(1, 2).contiguous()
+        distances_seen, directions_seen = shares @ geometry.radial, geometry.directions(shares)
+        seen = torch.cat([distances_seen.flatten(2), invariants(directions_seen)], dim=-1)
         return self.out(heard + self.seen(seen))
 
 
@@ -145,11 +144,13 @@ class Head(nn.Module):
 
     def forward(self, nodes: Tensor, geometry: Geometry, frame: Tensor, conditions: Conditions) -> Motion:
         """Motion of the atoms; `frame` [batch, atoms, axes, 3]."""
-        hidden = geometry.radial_to(self.radial)  # in place from here: the largest tensors of the network
+        hidden = functional.linear(
+            geometry.radial, self.radial
+        )  # in place from here: the largest tensors of the network
         hidden = functional.silu(hidden.add_(conditions.pairs).add_(self.second(nodes)[:, None]))
-        pull = (hidden @ self.pull(nodes)[..., None]).transpose(-1, -2) @ geometry.direction
+        pull = geometry.directions((hidden @ self.pull(nodes)[..., None]).transpose(-1, -2))
         turn = self.turn(nodes)[:, :, None] @ torch.linalg.cross(frame, frame.roll(1, dims=2))
-        stiffness = self.stiffness(hidden).squeeze(-1) * conditions.mask[:, None]
+        stiffness = self.stiffness(hidden).squeeze(-1) * conditions.others
         return Motion((pull + turn).squeeze(2), stiffness, self.rest(hidden).squeeze(-1))
 
 
@@ -168,10 +169,10 @@ class Block(nn.Module):
         self, nodes: Tensor, geometry: Geometry, index: int, level: Tensor, conditions: Conditions
     ) -> tuple[Tensor, Motion]:
         """Updated nodes, and the motion read from them, of the block with this index."""
-        atoms, count = geometry.features.shape[1], len(self.layers)
-        pairs = geometry.features.flatten(1, 2).transpose(1, 2)
-        bias = (functional.pad(self.bias, (0, 3)) @ pairs).unflatten(1, (count, self.heads))
-        frame = conditions.looks[index] @ geometry.direction
+        atoms, count = geometry.radial.shape[1], len(self.layers)
+        pairs = geometry.radial.flatten(1, 2).transpose(1, 2)
+        bias = (self.bias @ pairs).unflatten(1, (count, self.heads))
+        frame = geometry.directions(conditions.looks[index])
         nodes = nodes + self.frame(invariants(frame))
         for k, layer in enumerate(self.layers):
             graph_bias = conditions.bias[index * count + k]
@@ -215,7 +216,9 @@ class Graphormer(nn.Module):
         shift, widening = self.expectation(pairs).unbind(-1)
         middle, half_width = expected(graph)[..., :2].unbind(-1)
         spread = (half_width + SHARPEST_SPREAD) * widening.exp()
-        return Conditions(nodes, bias, middle + shift, spread, head, targets(looks, padding), graph.mask)
+        return Conditions(
+            nodes, bias, middle + shift, spread, head, targets(looks, padding), graph.mask, others(graph)
+        )
 
     def forward(
         self,
@@ -252,14 +255,11 @@ class Graphormer(nn.Module):
     def geometry(self, positions: Tensor, noise: Tensor, conditions: Conditions) -> Geometry:
         """Distances against expectation (first half of the radial features) and on their own scale (second half)."""
         noise = noise[:, None, None]
-        displacement = positions[:, None] - positions[:, :, None]
-        # The small constant keeps the derivative finite where atoms coincide (and at i = j).
-        distance = torch.sqrt(displacement.square().sum(-1) + 1e-8)
+        distance = distances(positions)
         deviation = (distance - conditions.centre) / torch.sqrt(conditions.spread**2 + 2 * noise**2)
         size = torch.log(distance + 0.1) - 0.5 * torch.log(1 + noise**2)
         scaled = functional.linear(torch.stack([deviation, size], dim=-1), *self.grids(deviation))
-        direction = displacement / distance[..., None] * conditions.mask[:, None, :, None]
-        return Geometry(torch.cat([torch.exp(scaled.square().mul_(-0.5)), direction], dim=-1))
+        return Geometry(positions, conditions.others / distance, torch.exp(scaled.square().mul_(-0.5)))
 
     def grids(self, like: Tensor) -> tuple[Tensor, Tensor]:
         """Slopes and offsets of the Gaussians' arguments: half of them on a grid of deviations, half on one of sizes."""
@@ -302,6 +302,12 @@ def level_features(noise: Float[Tensor, " batch"]) -> Float[Tensor, "batch featu
     frequencies = torch.logspace(-1.0, 0.8, LEVEL_FREQUENCIES, dtype=noise.dtype, device=noise.device)
     phase = noise.log()[:, None] * frequencies
     return torch.cat([phase.sin(), phase.cos()], dim=-1)
+
+
+def others(graph: MolecularGraph) -> Float[Tensor, "graphs atoms atoms"]:
+    """1 between two different atoms, 0 between an atom and itself, and towards padding."""
+    itself = torch.eye(graph.mask.shape[1], dtype=torch.bool, device=graph.mask.device)
+    return (graph.mask[:, None] & ~itself).to(graph.bounds.dtype)
 
 
 def targets(looks: Float[Tensor, "graphs atoms atoms axes"], padding: Tensor) -> Tensor:

@@ -6,6 +6,7 @@ Here the parts meet: force field and features, process and network, frames and l
 import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from dig_core.data.features import ATOM_FEATURES, PAIR_FEATURES, descriptor_hash
 from dig_core.diffusion import processes
 from dig_core.diffusion.losses import (
     denoising_score_matching,
+    emphasis,
     importance_sampling,
     noise_levels,
     unit_variance_weight,
@@ -158,15 +160,14 @@ class DenoisingLoss:
         frames: mean-free positions of each target in units of `scale_angstrom` [frames, atoms, 3].
         factors: of the loss of each frame, for draws that do not follow the weights; see `importance_sampling`.
         graphs: the descriptor of each target.
-        process, noise_log_mean, noise_log_std: noise and the levels at which it is trained.
+        process, training: noise, and the settings that say at which levels it is trained and how they weigh.
     """
 
     frames: list[Tensor]
     factors: list[Tensor]
     graphs: list[MolecularGraph]
     process: dict[str, processes.Process]
-    noise_log_mean: float
-    noise_log_std: float
+    training: Mapping[str, Any]
 
     def __call__(
         self, model: nn.Module, indices: Tensor, generator: torch.Generator
@@ -174,11 +175,29 @@ class DenoisingLoss:
         """Loss of the frames with these indices, which count through all targets; the first one picks the target."""
         target, local = self._target(indices)
         clean = {FIELD: self.frames[target][local]}
-        time = noise_levels(len(local), self.process, self.noise_log_mean, self.noise_log_std, generator)
+        time = self._levels(len(local), generator)
         noise = {FIELD: self.process[FIELD].noise(clean[FIELD], generator)}
         own_score = score(model, self.process, model.conditions(self.graphs[target]))
         loss = denoising_score_matching(own_score, self.process, clean, time, noise)
-        return loss * unit_variance_weight(self.process, time) * self.factors[target][local]
+        return loss * self._weight(time) / self.mean_emphasis * self.factors[target][local]
+
+    def _levels(self, count: int, generator: torch.Generator) -> Float[Tensor, " count"]:
+        training = self.training
+        return noise_levels(
+            count, self.process, training["noise_log_mean"], training["noise_log_std"], generator
+        )
+
+    def _emphasis(self, time: Tensor) -> Float[Tensor, " batch"]:
+        return emphasis(self.process, time, self.training["weight_low"], self.training["weight_high"])
+
+    def _weight(self, time: Tensor) -> Float[Tensor, " batch"]:
+        return unit_variance_weight(self.process, time) * self._emphasis(time)
+
+    @cached_property
+    def mean_emphasis(self) -> float:
+        """By which the loss is divided, so that a network that returns 0 has a loss of 1."""
+        levels = self._levels(10_000, torch.Generator().manual_seed(0))
+        return self._emphasis(levels).mean().item()
 
     def _target(self, indices: Tensor) -> tuple[int, Tensor]:
         """The target of the first index, and the indices that belong to it, repeated to fill the batch.
@@ -273,8 +292,7 @@ def denoising_loss(
         [own.to(device) for own in factors],
         graphs,
         process,
-        training["noise_log_mean"],
-        training["noise_log_std"],
+        training,
     )
     return loss, {part: values.to(device) for part, values in probabilities.items()}, scale
 

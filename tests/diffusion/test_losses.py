@@ -7,6 +7,7 @@ from scipy.stats import kstest, truncnorm
 
 from dig_core.diffusion.losses import (
     denoising_score_matching,
+    emphasis,
     importance_sampling,
     noise_levels,
     unit_variance_weight,
@@ -133,3 +134,11 @@ def test_importance_sampling_keeps_every_mean(exponent):
     assert drawn.sum().item() == pytest.approx(1.0)
     assert (drawn * factors * values).sum().item() == pytest.approx((weights * values).sum().item() / 2.0)
     assert (drawn[2] / drawn[1]).item() == pytest.approx(9.0**exponent)
+
+
+def test_emphasis_is_one_between_its_ends_and_a_half_at_them():
+    process = {"x": VarianceExploding(1e-4, 1e3)}
+    tau = torch.tensor([3e-4, 3e-3, 0.3, 30.0, 3e3 / 4], dtype=torch.float64)
+    weights = emphasis(process, process["x"].time(tau), 3e-3, 30.0)
+    assert weights[1:4].tolist() == pytest.approx([0.5, 1.0, 0.5], rel=1e-3)
+    assert weights[[0, 4]].tolist() == pytest.approx([1 / 101, 1 / 626], rel=1e-3)

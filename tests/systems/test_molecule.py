@@ -24,13 +24,20 @@ MODEL = {
     "radial_features": 8,
     "head_width": 8,
 }
-TRAINING = {"validation_fraction": 0.25, "draw_exponent": 1.0, "noise_log_mean": -1.0, "noise_log_std": 1.0}
+TRAINING = {
+    "validation_fraction": 0.25,
+    "draw_exponent": 1.0,
+    "noise_log_mean": -1.0,
+    "noise_log_std": 1.0,
+    "weight_low": 0.03,
+    "weight_high": 2.0,
+}
 
 
 def test_batches_of_several_targets_follow_the_weights_of_their_own_frames():
     """Two targets of four frames with all weight on the first of one and on the last of the other."""
     loss = DenoisingLoss(
-        [torch.zeros(4, 3, 3), torch.zeros(4, 3, 3)], [], [], diffusion_process(PROCESS), 0.0, 1.0
+        [torch.zeros(4, 3, 3), torch.zeros(4, 3, 3)], [], [], diffusion_process(PROCESS), TRAINING
     )
     probabilities = torch.tensor([0.5, 0, 0, 0, 0, 0, 0, 0.5])
     generator = torch.Generator().manual_seed(0)
