@@ -161,7 +161,7 @@ def test_a_run_its_report_and_what_runs_again(workflow):
     edit(study, "  steps: 20\n", "  steps: 25\n")
 
     # A longer competitor repeats no replica; an edited library file repeats the figures that use it.
-    edit(study, "competitor_duration_ns: 45.0", "competitor_duration_ns: 46.0")
+    edit(study, "competitor_duration_ns: 39.0", "competitor_duration_ns: 46.0")
     (workflow / "dig_core/plotting.py").write_text("# edited\n")
     again = jobs(snakemake(workflow, "-n"))
     assert again["simulate_competitor"] == 1 and "figure_learning_curve" in again
