@@ -144,9 +144,8 @@ class Head(nn.Module):
 
     def forward(self, nodes: Tensor, geometry: Geometry, frame: Tensor, conditions: Conditions) -> Motion:
         """Motion of the atoms; `frame` [batch, atoms, axes, 3]."""
-        hidden = functional.linear(
-            geometry.radial, self.radial
-        )  # in place from here: the largest tensors of the network
+        # In place: these are the largest tensors of the network.
+        hidden = functional.linear(geometry.radial, self.radial)
         hidden = functional.silu(hidden.add_(conditions.pairs).add_(self.second(nodes)[:, None]))
         pull = geometry.directions((hidden @ self.pull(nodes)[..., None]).transpose(-1, -2))
         turn = self.turn(nodes)[:, :, None] @ torch.linalg.cross(frame, frame.roll(1, dims=2))
@@ -277,15 +276,13 @@ class Graphormer(nn.Module):
 
 AXES = 12  # of the frame of each atom
 LOOK_SHARPNESS = 24.0  # so that an untrained axis points to one or two atoms
-SPRING_STEPS = 2
-SHORTEST_DISTANCE = 0.01  # in standard deviations of the data; keeps derivatives finite where atoms coincide
+SPRING_STEPS = 2  # four trained worse, whatever their cost
 LEVEL_FREQUENCIES = 16
-RESIDUAL_NOISE = (
-    0.5  # about how much of the noise a block leaves: the sharpness with which the next one looks
-)
-SHARPEST_SPREAD = (
-    0.02  # distances known better than this (in standard deviations of the data) are not told apart
-)
+# About how much of the noise a block leaves: the sharpness with which the next one looks.
+RESIDUAL_NOISE = 0.5
+# In standard deviations of the data: closer distances have no derivative, sharper knowledge of one makes no difference.
+SHORTEST_DISTANCE = 0.01
+SHARPEST_SPREAD = 0.02
 
 
 def expected(graph: MolecularGraph) -> Float[Tensor, "graphs atoms atoms 4"]:
