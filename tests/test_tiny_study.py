@@ -75,9 +75,10 @@ def test_from_dynamics_to_metrics_above_chance(tiny):
     assert np.abs(np.median(length, axis=0) - exact.mean(axis=0)).max() < 0.1
     peptide_bonds = torsion_angles(samples, np.array([[0, 4, 6, 8], [8, 10, 16, 18]]))
     assert (np.abs(peptide_bonds) > np.radians(150)).mean() > 0.35  # trans; a random angle: 0.17
-    # Two replicas this short may visit different basins (a floor of ln 2): their order with the samples says nothing.
-    for name in ("jensen_shannon_nats_noise_floor", "jensen_shannon_nats"):
-        assert 0 < found[name] < np.log(2) + 1e-9
+    # Replicas this short may visit different basins (a floor of ln 2), so that the samples may lie below the floor; but
+    # they must share bins with the held-out replica.
+    assert found["jensen_shannon_nats_noise_floor"] > 0
+    assert found["jensen_shannon_nats"] < np.log(2) - 0.01
 
 
 def test_everything_is_there_and_tells_where_it_comes_from(tiny):
@@ -127,7 +128,7 @@ def test_a_users_trajectory_with_its_topology(tiny, tmp_path):
     )
     snakemake(folder, "all")
     found = json.loads((folder / "results/mine/mine/metrics.json").read_text())
-    assert 0 < found["jensen_shannon_nats_noise_floor"] < np.log(2) + 1e-9
+    assert found["jensen_shannon_nats_noise_floor"] > 0
     # Read from xtc, which rounds to 0.01 Angstrom: energies of stiff bonds are too high, but they are there.
     assert found["energy_median_kJ_per_mol_reference"] < found["energy_median_kJ_per_mol"]
     for name in ("landscape", "energies"):

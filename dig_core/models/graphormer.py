@@ -276,7 +276,7 @@ class Graphormer(nn.Module):
 
 AXES = 12  # of the frame of each atom
 LOOK_SHARPNESS = 24.0  # so that an untrained axis points to one or two atoms
-SPRING_STEPS = 2  # four trained worse, whatever their cost
+SPRING_STEPS = 2
 LEVEL_FREQUENCIES = 16
 # About how much of the noise a block leaves: the sharpness with which the next one looks.
 RESIDUAL_NOISE = 0.5
