@@ -252,7 +252,7 @@ class Training(Settings):
     batch_size: PositiveInt = Field(description="Structures per step")
     learning_rate: PositiveFloat = Field(description="Largest learning rate")
     warmup_steps: int = Field(ge=0, description="Steps of linear warm-up")
-    weight_decay: float = Field(ge=0.0, description="Weight decay of AdamW")
+    weight_decay: float = Field(ge=0.0, description="Weight decay of Muon and AdamW")
     gradient_clip: PositiveFloat = Field(description="Largest norm of the gradient")
     ema_decay: Fraction = Field(description="Decay per step of the averaged weights")
     draw_exponent: float = Field(

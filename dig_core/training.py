@@ -18,6 +18,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from dig_core.optimizers import optimizers
 from dig_core.runtime import atomic, fingerprint, progress
 
 Loss = Callable[[nn.Module, Tensor, torch.Generator], Float[Tensor, " batch"]]
@@ -25,7 +26,7 @@ Loss = Callable[[nn.Module, Tensor, torch.Generator], Float[Tensor, " batch"]]
 
 @dataclass(frozen=True)
 class Schedule:
-    """Settings of the optimiser (AdamW): linear warm-up, then half a cosine to zero; see config/schema.json."""
+    """Settings of the optimisers (Muon and AdamW): linear warm-up, then half a cosine to zero; see config/schema.json."""
 
     steps: int
     batch_size: int
@@ -57,13 +58,17 @@ class Trainer:
 
     network: nn.Module
     averaged: dict[str, Tensor]
-    optimizer: torch.optim.Optimizer
+    optimizers: tuple[torch.optim.Optimizer, ...]
     generator: torch.Generator
     step: int
     history: list[dict[str, float | int]]
     losses: list[float] = field(default_factory=list)  # since the last report
     cpu_seconds: float = 0.0  # before the last restart point, over all runs
     started: float = field(default_factory=time.process_time)
+
+    def groups(self) -> list[dict[str, Any]]:
+        """The groups of parameters of all optimisers."""
+        return [group for optimizer in self.optimizers for group in optimizer.param_groups]
 
     def spent(self) -> float:
         """CPU seconds of this training so far, interrupted runs included up to their restart points."""
@@ -141,7 +146,7 @@ def train_system(
 
 
 def _step(trainer: Trainer, loss: Loss, probabilities: Tensor, schedule: Schedule) -> float:
-    for group in trainer.optimizer.param_groups:
+    for group in trainer.groups():
         group["lr"] = schedule.learning_rate * schedule.factor(trainer.step)
     indices = torch.multinomial(
         probabilities, schedule.batch_size, replacement=True, generator=trainer.generator
@@ -151,10 +156,11 @@ def _step(trainer: Trainer, loss: Loss, probabilities: Tensor, schedule: Schedul
         raise ValueError(
             f"expected a finite loss; got {value.item()} in step {trainer.step + 1}. Lower `learning_rate`, or check the frames"
         )
-    trainer.optimizer.zero_grad(set_to_none=True)
+    trainer.network.zero_grad(set_to_none=True)
     value.backward()
     nn.utils.clip_grad_norm_(trainer.network.parameters(), schedule.gradient_clip)
-    trainer.optimizer.step()
+    for optimizer in trainer.optimizers:
+        optimizer.step()
     _average(trainer, schedule.decay(trainer.step))
     trainer.step += 1
     return value.item()
@@ -184,22 +190,16 @@ def _report(
         "step": trainer.step,
         "training_loss": sum(trainer.losses) / len(trainer.losses),
         "validation_loss": validation,
-        "learning_rate": trainer.optimizer.param_groups[0]["lr"],
+        "learning_rate": trainer.groups()[0]["lr"],
     }
 
 
 def _trainer(network: nn.Module, schedule: Schedule, restart: Path) -> Trainer:
-    optimizer = torch.optim.AdamW(
-        network.parameters(),
-        lr=schedule.learning_rate,
-        betas=(0.9, 0.99),
-        weight_decay=schedule.weight_decay,
-        foreach=True,
-    )
+    own = optimizers(network, schedule.learning_rate, schedule.weight_decay)
     device = next(network.parameters()).device
     generator = torch.Generator(device).manual_seed(schedule.seed)
     averaged = {name: value.clone() for name, value in network.state_dict().items()}
-    trainer = Trainer(network, averaged, optimizer, generator, 0, [])
+    trainer = Trainer(network, averaged, own, generator, 0, [])
     if restart.exists():
         load_restart(trainer, schedule, restart)
     return trainer
@@ -210,7 +210,7 @@ def save_restart(trainer: Trainer, schedule: Schedule, path: Path) -> None:
     content = {
         "network": trainer.network.state_dict(),
         "averaged": trainer.averaged,
-        "optimizer": trainer.optimizer.state_dict(),
+        "optimizers": [optimizer.state_dict() for optimizer in trainer.optimizers],
         "generator": trainer.generator.get_state(),
         "step": trainer.step,
         "history": trainer.history,
@@ -239,7 +239,8 @@ def load_restart(trainer: Trainer, schedule: Schedule, path: Path) -> None:
     trainer.averaged = {
         name: value.to(trainer.averaged[name].device) for name, value in content["averaged"].items()
     }
-    trainer.optimizer.load_state_dict(content["optimizer"])
+    for optimizer, state in zip(trainer.optimizers, content["optimizers"], strict=True):
+        optimizer.load_state_dict(state)
     trainer.generator.set_state(content["generator"])
     trainer.step, trainer.history, trainer.losses = content["step"], content["history"], content["losses"]
     trainer.cpu_seconds = content["cpu_seconds"]

@@ -19,11 +19,12 @@ ALLOWED = {
     "config": {"settings", "units"},
     "costs": {"settings", "units"},
     "structure": {"units", "runtime"},
+    "optimizers": set(),
     "geometry": LOW,
     "rotations": LOW,
     **{name: LOW | {"runtime"} for name in FIVE},
     "systems": LOW | FIVE | {"runtime", "settings", "config"},
-    "training": LOW | FIVE | {"systems", "runtime", "settings", "config"},
+    "training": LOW | FIVE | {"systems", "optimizers", "runtime", "settings", "config"},
     "sampling": LOW | FIVE | {"systems", "runtime", "settings", "config"},
     "plotting": {"evaluation", "units"},
 }
