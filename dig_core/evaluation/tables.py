@@ -36,7 +36,9 @@ MAIN = (
     ("free_energy_mae_kcal_per_mol", "free-energy MAE (kcal/mol)"),
     ("free_energy_mae_floored_kcal_per_mol", "  floored"),
     ("jensen_shannon_nats", "Jensen-Shannon (nats)"),
+    ("precision", "precision"),
     ("population_", "population "),
+    ("state_precision_", "  precision in "),
     ("mirror_image_fraction", "mirror images"),
     ("valid_fraction", "valid structures"),
     ("energy_median_kJ_per_mol", "median energy (kJ/mol)"),
@@ -93,7 +95,7 @@ def main_table(metrics: Metrics) -> str:
     lines = [["", *HEADINGS.values()]]
     for start, name in MAIN:
         for metric, row in found.items():
-            is_state = start == "population_" and metric.startswith(start) and not metric.endswith("_error")
+            is_state = start.endswith("_") and metric.startswith(start) and not metric.endswith("_error")
             if metric == start or is_state:
                 label = name + metric.removeprefix(start) if is_state else name
                 lines.append([label, *(_cell(row, column) for column in HEADINGS)])

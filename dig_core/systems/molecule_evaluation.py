@@ -149,6 +149,7 @@ def evaluate(sources: Sources, study: Study) -> Evaluated:
     metrics |= (
         population_metrics(study, compared, tight) if len(sources.molecule["backbone_torsions"]) else {}
     )
+    metrics |= state_precisions(study, compared, measure.planes[""]) if plane.is_torsion_plane else {}
     defined = {key: value for key, value in metrics.items() if np.isfinite(value)}
     return Evaluated(defined, plane, compared, found)
 
@@ -229,15 +230,33 @@ def population_metrics(study: Study, compared: Mapping[str, Series], tight: Tigh
     """
     values: Scores = {}
     for source, own in compared.items():
-        ending = {"samples": "", "competitor": "_equal_cost_md"}.get(source, f"_{source}")
         for name, inside in states(study, own).items():
-            key, share = f"population_{name}{ending}", float(own.weights[inside].sum())
+            key, share = f"population_{name}{_ending(source)}", float(own.weights[inside].sum())
             values[key], values[f"{key}_standard_error"] = share, population_error(study, own, inside)
     for name, region in study.regions.items() if tight is not None else ():
         key = f"population_{name}_tight_reference"
         values[key] = tight.population(region)
         values[f"{key}_standard_error"] = tight.population_standard_error(region, study.generator)
     return values
+
+
+def state_precisions(study: Study, compared: Mapping[str, Series], reference: Landscape) -> Scores:
+    """Share of each state, in every source, that lies in low-energy bins of the reference: a state may have the right
+    population and be smeared over where the reference never is.
+    """
+    values: Scores = {}
+    edges = reference.x_edges, reference.y_edges
+    for source, own in compared.items():
+        for name, inside in states(study, own).items():
+            if own.weights[inside].sum() > 0.0:
+                state = study.landscape(own.torsions[inside, :2], edges, own.weights[inside])
+                values[f"state_precision_{name}{_ending(source)}"] = landscapes.precision(state, reference)
+    return values
+
+
+def _ending(source: str) -> str:
+    """Of the keys of a source's own numbers."""
+    return {"samples": "", "competitor": "_equal_cost_md"}.get(source, f"_{source}")
 
 
 def population_error(study: Study, own: Series, inside: Bool[np.ndarray, "frames"]) -> float:

@@ -22,6 +22,9 @@ METRICS = {
     "population_C7ax_training": 0.03,
     "population_C7ax_training_standard_error": 0.004,
     "energy_below_reference_p99_fraction": 0.97,
+    "precision": 0.96,
+    "precision_tica": 0.95,
+    "state_precision_C7ax": 0.4,
 }
 
 
@@ -42,7 +45,7 @@ def test_a_key_is_taken_apart(key, parts):
 def test_csv_has_a_row_per_metric():
     rows = list(csv.DictReader(io.StringIO(metrics_csv({"ala": METRICS}))))
     found = {row["metric"]: row for row in rows}
-    assert len(rows) == 5 and {row["target"] for row in rows} == {"ala"}
+    assert len(rows) == 8 and {row["target"] for row in rows} == {"ala"}
     coverage = found["coverage"]
     assert (coverage["samples"], coverage["samples_ci_low"], coverage["noise_floor"]) == (
         "0.75",
@@ -57,7 +60,8 @@ def test_terminal_table_is_aligned_and_leaves_out_what_nobody_has():
     lines = main_table(METRICS).splitlines()
     assert lines[0].split("  ")[-1] == "MD train" and "equal-cost" not in lines[0]
     assert lines[1].split() == ["coverage", "0.75", "0.7", "to", "0.8", "0.79", "0.77"]
-    assert [line.split()[:2] for line in lines[2:3]] == [["population", "C7ax"]] and len(lines) == 4
+    names = ["precision", "population C7ax", "  precision in C7ax", "energies below MD's p99"]
+    assert [line[: len(name)] for line, name in zip(lines[2:], names, strict=True)] == names
     assert aligned([["a", "bb"], ["ccc", "d"]]) == "a    bb\nccc   d"
 
 

@@ -192,6 +192,19 @@ def test_a_missed_state_hurts():
     assert found["jensen_shannon_nats"] > 0.08
 
 
+def test_a_smeared_state_has_its_population_but_little_of_it_where_the_reference_is():
+    """Half of the right state is moved by 160 degrees in psi, to where the reference never is."""
+    torsions = two_states(2000, 0.3, 1)
+    right = np.flatnonzero(torsions[:, 0] > 0)
+    torsions[right[::2], 1] += np.radians(160.0)
+    drawn = samples(2000, 0.3, 1) | {"positions_angstrom": turned(torsions)}
+    found, before = evaluate(changed(samples=drawn), study()).metrics, metrics()
+    assert found["population_right"] == pytest.approx(before["population_right"], abs=0.003)
+    assert before["state_precision_right"] > 0.9 and before["state_precision_right_training"] > 0.9
+    assert found["state_precision_right"] == pytest.approx(before["state_precision_right"] / 2, abs=0.05)
+    assert found["state_precision_left"] == before["state_precision_left"]
+
+
 def test_mirror_images_broken_and_missing_structures_are_counted():
     drawn = samples(1000, 0.3, 1)
     positions = drawn["positions_angstrom"].copy()
