@@ -249,7 +249,9 @@ class Training(Settings):
     """Denoising score matching."""
 
     steps: PositiveInt = Field(description="Optimiser steps")
-    batch_size: PositiveInt = Field(description="Structures per step")
+    batch_size: PositiveInt = Field(
+        description="Noised structures per step; frames appear twice, with opposite noise"
+    )
     learning_rate: PositiveFloat = Field(description="Largest learning rate")
     warmup_steps: int = Field(ge=0, description="Steps of linear warm-up")
     weight_decay: float = Field(ge=0.0, description="Weight decay of Muon and AdamW")

@@ -172,11 +172,16 @@ class DenoisingLoss:
     def __call__(
         self, model: nn.Module, indices: Tensor, generator: torch.Generator
     ) -> Float[Tensor, " batch"]:
-        """Loss of the frames with these indices, which count through all targets; the first one picks the target."""
-        target, local = self._target(indices)
-        clean = {FIELD: self.frames[target][local]}
-        time = self._levels(len(local), generator)
-        noise = {FIELD: self.process[FIELD].noise(clean[FIELD], generator)}
+        """Loss of the frames with these indices, which count through all targets; the first one picks the target.
+
+        Only the first half of the indices is used, each twice, with opposite noise: what is odd in the noise cancels, which
+        halves the variance of the gradient at noise well below the size of the molecule.
+        """
+        target, local = self._target(indices[: (len(indices) + 1) // 2])
+        frames, time = self.frames[target][local], self._levels(len(local), generator)
+        noise = self.process[FIELD].noise(frames, generator)
+        clean, noise = {FIELD: frames.repeat(2, 1, 1)}, {FIELD: torch.cat([noise, -noise])}
+        local, time = local.repeat(2), time.repeat(2)
         own_score = score(model, self.process, model.conditions(self.graphs[target]))
         loss = denoising_score_matching(own_score, self.process, clean, time, noise)
         return loss * self._weight(time) / self.mean_emphasis * self.factors[target][local]

@@ -88,11 +88,36 @@ def test_loss_of_frames_that_were_drawn_too_often_counts_less():
     for exponent in (1.0, 0.5):
         settings = {"process": PROCESS, "training": TRAINING | {"draw_exponent": exponent}}
         loss, probabilities, _ = denoising_loss(dataset, {"ala": molecule}, settings, "cpu")
-        losses[exponent] = loss(network(MODEL), torch.arange(8), torch.Generator().manual_seed(0)).detach()
+        twice = torch.arange(8).repeat(2)
+        losses[exponent] = loss(network(MODEL), twice, torch.Generator().manual_seed(0)).detach()
         share = probabilities["train"] / probabilities["train"].sum()
         assert share[2] / share[0] == pytest.approx(2**exponent)
     expected = np.sqrt(dataset["ala.weights"]) * np.sqrt(dataset["ala.weights"]).sum()
-    np.testing.assert_allclose(losses[0.5] / losses[1.0], expected, rtol=1e-4)
+    np.testing.assert_allclose(losses[0.5] / losses[1.0], np.tile(expected, 2), rtol=1e-4)
+
+
+def test_structures_come_in_pairs_with_opposite_noise():
+    molecule, seen = peptide()[1], []
+    dataset = {
+        "ala.positions_angstrom": np.stack(
+            [(1 + 0.1 * k) * molecule["positions_angstrom"] for k in range(8)]
+        ),
+        "ala.weights": np.full(8, 1 / 8),
+    }
+    loss, _, _ = denoising_loss(dataset, {"ala": molecule}, {"process": PROCESS, "training": TRAINING}, "cpu")
+
+    class Recorder(torch.nn.Module):
+        conditions = network(MODEL).conditions
+
+        def forward(self, positions, noise, conditions):
+            seen.append((positions, noise))
+            return torch.zeros_like(positions)
+
+    assert len(loss(Recorder(), torch.arange(7), torch.Generator().manual_seed(0))) == 8
+    (positions, noise), clean = seen[0], loss.frames[0]
+    assert torch.equal(noise[:4], noise[4:]) and len(set(noise[:4].tolist())) == 4
+    torch.testing.assert_close((positions[:4] + positions[4:]) / 2, clean[:4])
+    assert ((positions[:4] - clean[:4]).square().mean((1, 2)).sqrt() / noise[:4] - 1).abs().max() < 0.4
 
 
 def test_score_of_a_checkpoint_is_mean_free_and_for_its_molecule_only():
