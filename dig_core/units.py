@@ -11,6 +11,8 @@ PS_PER_FS = 1e-3
 
 # CODATA 2018: R = N_A k_B = 8.314462618 J / (mol K).
 GAS_CONSTANT_KJ_PER_MOL_K = 8.314462618e-3
+# CODATA 2018: N_A e = 6.02214076e23 / mol x 1.602176634e-19 J/eV, exact by definition.
+KJ_PER_MOL_PER_EV = 96.48533212331
 
 
 def thermal_energy_kj_per_mol(temperature_K: float) -> float:
