@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from dig_core.settings import Study, Target
 
 SECONDS_PER_NS = 25.0  # OpenMM's Reference platform, 22 atoms, 2 fs, Generalized-Born, biased
+GENTLE_STEPS = 20  # of a relaxation, before the others
 MILLISECONDS_PER_TRAINED_STRUCTURE = 3.8  # forward and backward, 4 layers of width 96
 MILLISECONDS_PER_EVALUATION = 1.0  # one network evaluation of one structure
 SECONDS_TO_START = 10.0  # Python, torch, OpenMM
@@ -36,6 +37,8 @@ def cost(rule: str, study: Study | None) -> Cost:
     if rule == "sample":
         evaluations = study.sampler.samples * _evaluations(study.sampler.kind, study.sampler.steps)
         return _drawing_cost(study, study.sampler.samples, evaluations)
+    if rule == "relax":
+        return relaxation_cost(study)
     if rule == "compare_samplers":
         return comparison_cost(study)
     if rule == "evaluate":
@@ -58,6 +61,16 @@ def training_cost(study: Study) -> Cost:
     structures = study.training.steps * study.training.batch_size
     seconds = 1e-3 * MILLISECONDS_PER_TRAINED_STRUCTURE * structures * _network_factor(study)
     return Cost(SECONDS_TO_START + seconds, 4e-6 * 4 * _parameters(study))
+
+
+def relaxation_cost(study: Study) -> Cost:
+    """Return the estimate for the relaxation of the samples."""
+    relaxation, samples = study.sampler.relaxation, study.sampler.samples
+    if relaxation is None:
+        return Cost(0.0, 0.0)
+    steps = samples * (relaxation.steps + GENTLE_STEPS)
+    seconds = SECONDS_PER_NS * 2e-6 * steps * (_atoms(study) / 22.0) ** 1.5
+    return Cost(SECONDS_TO_START + seconds, 1e-6 * samples * _atoms(study) * BYTES_PER_ATOM_AND_FRAME)
 
 
 def comparison_cost(study: Study) -> Cost:

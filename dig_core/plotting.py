@@ -35,6 +35,7 @@ COLOURS = {
     "reference": "#0072B2",
     "training": "#009E73",
     "competitor": "#CC79A7",
+    "relaxed": "#E69F00",
     "tight_reference": "#000000",
 }
 NAMES = {
@@ -42,6 +43,7 @@ NAMES = {
     "reference": "MD, held out",
     "training": "MD, training",
     "competitor": "plain MD, equal cost",
+    "relaxed": "samples, relaxed",
     "tight_reference": "MD, tight reference",
 }
 LINES = {"training": "--", "tight_reference": ":"}
@@ -160,7 +162,7 @@ def draw_structure(axes: Axes, positions: np.ndarray, atomic_numbers: np.ndarray
 
 
 def draw_profiles(axes: Axes, arrays: Arrays) -> None:
-    """Free energy along the first coordinate: samples, held-out and training replica, tight reference."""
+    """Free energy along the first coordinate: samples (relaxed too), held-out and training replica, tight reference."""
     for series, (x, energy) in profiles(arrays).items():
         style = {"color": COLOURS[series], "linestyle": LINES.get(series, "-"), "label": NAMES[series]}
         axes.plot(_scale(arrays) * x, energy, **style)
@@ -209,7 +211,7 @@ def _draw_energies(axes: Axes, arrays: Arrays) -> pandas.DataFrame:
     low = np.quantile(reference, 1e-4)
     edges = np.linspace(low, limit + 0.35 * (limit - low), 80)
     parts = []
-    for series in ("reference", "competitor", "samples"):
+    for series in ("reference", "competitor", "relaxed", "samples"):
         energies = arrays.get(f"{series}.potential_energy_kJ_per_mol")
         if energies is None:
             continue

@@ -26,7 +26,7 @@ Platform = Literal["Reference", "CPU", "CUDA", "OpenCL", "HIP"]
 _RESERVED = """
 all build cache check compare_samplers condense_reference config dataset example download downloads estimate_density evaluate
 figures help interpolate logs metrics model none null prepare prepare_reference pretrain readme
-reference report results sample samples simulate simulate_competitor simulation tables test topology train
+reference relax relaxed report results sample samples simulate simulate_competitor simulation tables test topology train
 """
 RESERVED_NAMES = frozenset(_RESERVED.split())
 
@@ -273,6 +273,23 @@ class Training(Settings):
     seed: Seed = Field(description="Seed of weights, batches and noise")
 
 
+class Relaxation(Settings):
+    """A short Langevin run of every sample with the true forces, after a gentle start of 20 shorter steps."""
+
+    steps: PositiveInt = Field(description="Integration steps after the gentle start")
+    timestep_fs: float = Field(
+        gt=0.0, le=10.0, description="Integration step in fs; bonds are not constrained"
+    )
+    friction_per_ps: PositiveFloat = Field(
+        description="Langevin friction in 1/ps; 50.0 takes the heat of strained bonds away in 0.1 ps, 1.0 does not"
+    )
+    temperature_K: PositiveFloat | None = Field(None, description="In K; null: the study's temperature")
+    hydrogen_mass_amu: float = Field(
+        3.0, ge=1.0, le=6.0, description="Mass of a hydrogen in amu (repartitioned)"
+    )
+    seed: Seed = Field(description="Seed; the run of structure i depends on it and on i alone")
+
+
 class Sampler(Settings):
     """Drawing structures from the trained model."""
 
@@ -282,6 +299,9 @@ class Sampler(Settings):
     batch_size: PositiveInt = Field(description="Structures per batch; halved when memory runs out")
     seed: Seed = Field(description="Seed; structure i does not depend on the batch size")
     until_valid: bool = Field(description="Draw until that many structures pass the physical filter")
+    relaxation: Relaxation | None = Field(
+        None, description="Short dynamics of the samples with the true forces; null leaves it out"
+    )
 
 
 class State(Settings):
@@ -349,6 +369,15 @@ class Study(Settings):
             raise ValueError(
                 f"expected one target with data.source: trajectory; got {len(self.targets)}. Keep one"
                 " target, or make one study per molecule"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _relaxation_has_forces(self) -> Self:
+        if self.sampler.relaxation is not None and not self.data.force_field:
+            raise ValueError(
+                "expected data.force_field where there is sampler.relaxation; got none."
+                " Name the force field, or write relaxation: null"
             )
         return self
 

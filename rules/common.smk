@@ -77,6 +77,24 @@ def reading_settings(wildcards):
     return {key: data[key] for key in keys}
 
 
+def drawing_settings(wildcards):
+    """Settings of the sampler without the relaxation of what it draws, which has its own rule."""
+    values = dict(SETTINGS[wildcards.system]["sampler"])
+    values.pop("relaxation")
+    return values
+
+
+def relaxation_settings(wildcards):
+    """Settings of the relaxation with the study's forces, and its temperature unless stated; None: no relaxation."""
+    study = SETTINGS[wildcards.system]
+    values, data = study["sampler"]["relaxation"], study["data"]
+    if values is None:
+        return None
+    taken = {key: data[key] for key in ("force_field", "platform")}
+    temperature = values["temperature_K"] or study["temperature_K"]
+    return {**values, **taken, "temperature_K": temperature}
+
+
 def evaluation_settings(wildcards):
     """Settings of the evaluation without the comparison of solvers, which has its own rule."""
     values = dict(SETTINGS[wildcards.system]["evaluation"])
@@ -178,6 +196,13 @@ def competitor_file(wildcards):
     if CONFIG.studies[wildcards.system].data.competitor_duration_ns is None:
         return []
     return f"results/{wildcards.system}/{wildcards.target}/simulation/competitor.npz"
+
+
+def relaxed_file(wildcards):
+    """The relaxed samples, where the study asks for them."""
+    if CONFIG.studies[wildcards.system].sampler.relaxation is None:
+        return []
+    return f"results/{wildcards.system}/{wildcards.target}/relaxed.npz"
 
 
 def tight_reference_file(wildcards):

@@ -8,6 +8,7 @@ rule evaluate:
         molecule="results/{system}/{target}/molecule.npz",
         training="results/{system}/model/training.json",
         competitor=competitor_file,
+        relaxed=relaxed_file,
         tight_reference=tight_reference_file,
         library=library(
             "evaluation/energy_distributions.py",
@@ -63,7 +64,8 @@ rule table_metrics:
     params:
         targets=setting("targets"),
         caption=(
-            "Every metric of the samples beside the same number for the noise floor (as many frames of the"
+            "Every metric of the samples beside the same number for the relaxed samples (where the study asks for"
+            " them: a short run with the true forces), for the noise floor (as many frames of the"
             " training replica), for plain molecular dynamics of equal cost, and for the tight reference."
         ),
     script:

@@ -57,7 +57,8 @@ rule figure_energies:
         targets=setting("targets"),
         caption=(
             "Distribution of potential energies in kJ/mol: structures drawn from the diffusion model, without"
-            " any relaxation, beside the held-out molecular dynamics."
+            " any relaxation, beside the held-out molecular dynamics; where the study asks for it also after a"
+            " short run with the true forces."
         ),
     script:
         "../workflow_scripts/figure_energies.py"

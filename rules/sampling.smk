@@ -17,9 +17,31 @@ rule sample:
         runtime=minutes("sample"),
     params:
         kind=setting("kind"),
-        sampler=setting("sampler"),
+        sampler=drawing_settings,
     script:
         "../workflow_scripts/sample.py"
+
+
+rule relax:
+    """Relax the samples of a target by short dynamics with the true forces."""
+    input:
+        samples="results/{system}/{target}/samples.npz",
+        topology="results/{system}/{target}/topology.pdb",
+        molecule="results/{system}/{target}/molecule.npz",
+    output:
+        relaxed="results/{system}/{target}/relaxed.npz",
+    log:
+        "results/logs/relax/{system}_{target}.log",
+    conda:
+        "../envs/learning.yaml"
+    threads: 1
+    resources:
+        mem_mb=memory("relax"),
+        runtime=minutes("relax"),
+    params:
+        relaxation=relaxation_settings,
+    script:
+        "../workflow_scripts/relax.py"
 
 
 rule compare_samplers:

@@ -107,6 +107,16 @@ def test_settings_are_frozen_and_return_as_plain_values():
         ("sampler.kind", "dpm_solvr", ["sampler.kind", "'dpm_solvr'", "Did you mean 'dpm_solver'?"]),
         ("sampler.samples", 0, ["sampler.samples", "greater than 0", "0"]),
         ("sampler.until_valid", "no", ["sampler.until_valid", "boolean"]),
+        (
+            "sampler.relaxation",
+            {"steps": 65, "timestep_fs": 2.0, "friction": 50.0, "seed": 1},
+            ["sampler.relaxation", "'friction'", "Did you mean 'friction_per_ps'?"],
+        ),
+        (
+            "sampler.relaxation",
+            {"steps": 65},
+            ["sampler.relaxation.timestep_fs", "got nothing", "(and 2 more)"],
+        ),
         ("process.kind", "variance_explodin", ["process.kind", "Did you mean 'variance_exploding'?"]),
         ("process.sigma_max", 0.001, ["process", "sigma_min < sigma_max"]),
         ("process.sigma_mux", 1.0, ["process: ", "'sigma_mux'"]),
@@ -228,6 +238,28 @@ def test_own_trajectory(tmp_path):
     assert "3.xtc" in mistake(tmp_path, changed("data", data | {"files": [str(tmp_path / "3.xtc")]}))
 
 
+def test_relaxation_needs_a_force_field(tmp_path):
+    for name in ("1.xtc", "top.pdb"):
+        (tmp_path / name).touch()
+    data = {
+        "source": "trajectory",
+        "files": [str(tmp_path / "1.xtc")],
+        "topology": str(tmp_path / "top.pdb"),
+    }
+    settings = {"steps": 65, "timestep_fs": 2.0, "friction_per_ps": 50.0, "seed": 1}
+    own = {"based_on": "alanine", "data": data, "sampler": {"relaxation": settings}}
+    write(tmp_path, "alanine", ALANINE)
+    assert mistake(tmp_path, own).endswith(
+        ": expected data.force_field where there is sampler.relaxation; got none."
+        " Name the force field, or write relaxation: null"
+    )
+    study = load_study(write(tmp_path, "forces", own | {"data": data | {"force_field": ["amber14-all.xml"]}}))
+    assert study.sampler.relaxation.temperature_K is None
+    assert (
+        load_study(write(tmp_path, "bare", own | {"sampler": {"relaxation": None}})).data.force_field is None
+    )
+
+
 def test_workflow_refuses_unknown_study_and_figure(tmp_path):
     (tmp_path / "systems").mkdir()
     write(tmp_path / "systems", "alanine", ALANINE)
@@ -279,6 +311,13 @@ def test_costs_grow_with_the_settings():
         assert costs.cost(rule, study).seconds > 2 * costs.cost(rule, tiny).seconds
         assert costs.runtime_minutes(rule, study) > 10
     assert costs.cost("simulate", study).megabytes == pytest.approx(50_000 * 22 * 18e-6, rel=0.3)
+
+
+def test_cost_of_the_relaxation():
+    tiny = load_study(ROOT / "config/systems/tiny.yaml")
+    assert 11.0 < costs.cost("relax", tiny).seconds < 20.0
+    without = tiny.model_copy(update={"sampler": tiny.sampler.model_copy(update={"relaxation": None})})
+    assert costs.cost("relax", without) == costs.Cost(0.0, 0.0)
 
 
 def test_plan_is_bounded_by_the_chain_and_by_the_cores():

@@ -139,6 +139,18 @@ def test_energies_say_how_many_lie_below():
     assert own["density"].sum() * width == pytest.approx(0.9)
 
 
+def test_relaxed_samples_are_a_series_of_their_own():
+    arrays = evaluation()
+    for key in ("plane", "weights", ENERGY):
+        arrays[f"relaxed.{key}"] = arrays[f"samples.{key}"]
+    figure, table = energies_figure({"ala": arrays})
+    assert set(table["series"]) == {"reference", "competitor", "samples", "relaxed"}
+    assert any(text.get_text().startswith("samples, relaxed (") for text in texts(figure))
+    landscape, profile = landscape_figure({"ala": arrays})
+    assert "relaxed" in set(profile["series"])
+    assert any(text.get_text() == "samples, relaxed" for text in texts(landscape))
+
+
 def test_names_of_states():
     assert state_label("alpha_R") == r"$\alpha_{\mathrm{R}}$"
     assert state_label("C7eq") == r"$\mathrm{C7}_{\mathrm{eq}}$"

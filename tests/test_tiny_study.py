@@ -81,6 +81,23 @@ def test_from_dynamics_to_metrics_above_chance(tiny):
     assert found["jensen_shannon_nats"] < np.log(2) - 0.01
 
 
+def test_relaxation_lowers_the_energies_and_loses_no_structure(tiny):
+    """A minute of training gives strained samples; those that blow up (most often none) are as they were."""
+    samples, relaxed = (load_arrays(tiny / f"results/tiny/ala/{n}.npz") for n in ("samples", "relaxed"))
+    kept = ~relaxed["relaxed"]
+    assert relaxed["positions_angstrom"].shape == samples["positions_angstrom"].shape
+    assert np.array_equal(relaxed["positions_angstrom"][kept], samples["positions_angstrom"][kept])
+    found, energies = metrics(tiny), relaxed["potential_energy_kJ_per_mol"]
+    assert found["unrelaxed_fraction_relaxed"] == pytest.approx(kept.mean()) and kept.mean() < 0.2
+    assert found["energy_median_kJ_per_mol_relaxed"] == pytest.approx(np.median(energies))
+    assert np.median(energies) < np.median(relaxed["unrelaxed_energy_kJ_per_mol"])
+    key = "energy_below_reference_p99_fraction"
+    assert found[f"{key}_relaxed"] > found[key]
+    shown = pandas.read_parquet(tiny / "results/tiny/figures/energies.parquet")
+    assert "relaxed" in set(shown["series"])
+    assert found["force_calls_relax"] > 500 * 65 * (1 - kept.mean())
+
+
 def test_everything_is_there_and_tells_where_it_comes_from(tiny):
     for name in (
         "figures/figure_2a",

@@ -132,7 +132,7 @@ def test_dry_run_of_every_target(workflow):
         workflow / "config/config.yaml", "studies: [alanine_dipeptide]", "studies: [alanine_dipeptide, tiny]"
     )
     said = snakemake(workflow, "-n", "tiny", "figure_2a")
-    assert set(jobs(said)) == CHAIN | FIGURES | {"compare_samplers", "tiny", "figure_2a"}
+    assert set(jobs(said)) == CHAIN | FIGURES | {"compare_samplers", "relax", "tiny", "figure_2a"}
     outputs = re.findall(r"output:.*?params:", "".join(RULES.values()), re.DOTALL)
     patterns = re.findall(r'"(results/[^"]*)"', "".join(outputs))
     values = {"system": "tiny", "target": "ala", "replica": "2"}
@@ -171,6 +171,26 @@ def test_a_run_its_report_and_what_runs_again(workflow):
     again = jobs(snakemake(workflow, "-n"))
     assert "train" in again and "sample" in again and "prepare" not in again
     assert again["simulate_competitor"] == 1 and "simulate" not in again, "still only the competitor"
+
+
+def test_relaxation_runs_again_without_the_sampling(workflow):
+    """Adding, changing and removing it: the samples and the network stay as they are."""
+    study, target = workflow / STUDY, "results/alanine_dipeptide/ala/metrics.json"
+    assert "relax" not in jobs(snakemake(workflow, "-n", target))
+    snakemake(workflow, "--cores", "2", target)
+    none = "  relaxation: null "
+    short = "  relaxation: {steps: 65, timestep_fs: 2.0, friction_per_ps: 50.0, seed: 1} "
+    edit(study, none, short)
+    assert jobs(snakemake(workflow, "-n", target)) == {"relax": 1, "evaluate": 1}
+    snakemake(workflow, "--cores", "2", target)
+    assert "Nothing to be done" in snakemake(workflow, "-n", target)
+    edit(study, short, short.replace("65", "70"))
+    assert jobs(snakemake(workflow, "-n", target)) == {"relax": 1, "evaluate": 1}
+    edit(study, short.replace("65", "70"), none)
+    assert jobs(snakemake(workflow, "-n", target)) == {"evaluate": 1}
+    edit(study, none, short)
+    edit(study, "  samples: 10000", "  samples: 5000")
+    assert jobs(snakemake(workflow, "-n", target)) == {"sample": 1, "relax": 1, "evaluate": 1}
 
 
 @pytest.mark.parametrize("profile", ["slurm", "config/profiles/workstation"])

@@ -24,6 +24,7 @@ def main(job):
         *(with_energies(arrays, energy) for arrays in (samples, training, reference)),
         load_arrays(job.input.competitor) if job.input.competitor else None,
         tight_reference_of(*job.input.tight_reference, *same) if job.input.tight_reference else None,
+        load_arrays(job.input.relaxed) if job.input.relaxed else None,
     )
     settings = validated(Evaluation, job.params.evaluation, "evaluation")
     study = Study(settings, job.params.temperature_K)

@@ -9,7 +9,7 @@ from dig_core.evaluation.landscape import Landscape
 from dig_core.units import thermal_energy_kcal_per_mol
 
 Arrays = Mapping[str, np.ndarray]
-PROFILES = ("reference", "training", "tight_reference", "samples")
+PROFILES = ("reference", "training", "tight_reference", "relaxed", "samples")
 
 
 def reference_grid(arrays: Arrays, wrapped: bool = False) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

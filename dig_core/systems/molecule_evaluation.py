@@ -1,7 +1,7 @@
 """What the samples of a molecule are worth: every number beside that of molecular dynamics.
 
 All candidates are scored on the held-out reference, with as many structures as there are samples: the samples
-themselves, the noise floor (drawn by weight from the training replica), plain dynamics of equal cost, and the
+themselves, relaxed where the study asks for it, the noise floor (drawn by weight from the training replica), plain dynamics of equal cost, and the
 tight reference. Intervals hold the error of the candidate alone, not that of the reference: samples are resampled
 one by one, frames of dynamics in `BLOCKS` blocks of time.
 """
@@ -140,7 +140,7 @@ def evaluate(sources: Sources, study: Study) -> Evaluated:
     tight = sources.tight_reference if plane.is_torsion_plane else None
     found = {"reference": measure.planes[""]}
     metrics: Scores = {"samples": count}
-    metrics |= sample_metrics(sources, study, compared["samples"], measure)
+    metrics |= sample_metrics(sources.samples, sources.molecule, study, compared["samples"], measure)
     metrics |= competitor_metrics(study, compared, measure)
     if tight is not None:
         found["tight_reference"] = study.cut(tight.landscape(study.settings.bins, study.temperature_K))
@@ -150,19 +150,30 @@ def evaluate(sources: Sources, study: Study) -> Evaluated:
         population_metrics(study, compared, tight) if len(sources.molecule["backbone_torsions"]) else {}
     )
     metrics |= state_precisions(study, compared, measure.planes[""]) if plane.is_torsion_plane else {}
+    # Last, so that no other number depends on whether there are relaxed samples.
+    metrics |= relaxed_metrics(sources, study, compared["relaxed"], measure) if "relaxed" in compared else {}
     defined = {key: value for key, value in metrics.items() if np.isfinite(value)}
     return Evaluated(defined, plane, compared, found)
 
 
-def sample_metrics(sources: Sources, study: Study, samples: Series, measure: Yardstick) -> Scores:
+def sample_metrics(
+    drawn: Arrays, molecule: Arrays, study: Study, samples: Series, measure: Yardstick
+) -> Scores:
     """Landscape and energy numbers, validity and populations of the samples, with intervals."""
     everything = study.with_intervals(lambda chosen: measure.scores(samples, chosen), samples)
-    marks = indicators(sources.samples["positions_angstrom"], sources.molecule)
-    if len(sources.molecule["backbone_torsions"]):
+    marks = indicators(drawn["positions_angstrom"], molecule)
+    if len(molecule["backbone_torsions"]):
         marks |= {f"population_{name}": inside for name, inside in states(study, samples).items()}
     for key, mark in marks.items():
         everything |= share_with_interval(key, mark)
     return everything
+
+
+def relaxed_metrics(sources: Sources, study: Study, relaxed: Series, measure: Yardstick) -> Scores:
+    """The numbers of the samples after their relaxation, and the share of those that it could not relax."""
+    own = sample_metrics(sources.relaxed, sources.molecule, study, relaxed, measure)
+    own |= share_with_interval("unrelaxed_fraction", ~sources.relaxed["relaxed"])
+    return suffixed(own, "relaxed")
 
 
 def share_with_interval(key: str, mark: Bool[np.ndarray, "samples"]) -> Scores:
@@ -299,7 +310,7 @@ def suffixed(values: Scores, suffix: str) -> Scores:
 
 
 def cost_metrics(sources: Sources, training: Mapping[str, Any], energy: Any | None) -> Scores:
-    """CPU seconds of training, sampling and plain dynamics, and the number of energies that were computed.
+    """CPU seconds of training, sampling, relaxation and plain dynamics, and how many energies and forces were computed.
 
     `training` is the record of the training job; `energy` is the energy function that counted its calls.
     """
@@ -308,4 +319,7 @@ def cost_metrics(sources: Sources, training: Mapping[str, Any], energy: Any | No
         values["seconds_sample"] = float(sources.samples["seconds_sample"])
     if sources.competitor is not None:
         values["seconds_equal_cost_md"] = float(sources.competitor["cpu_seconds"])
+    if sources.relaxed is not None:
+        values["seconds_relax"] = float(sources.relaxed["seconds_relax"])
+        values |= {f"{name}_relax": int(sources.relaxed[name]) for name in ("energy_calls", "force_calls")}
     return values | ({"energy_calls": energy.calls} if energy is not None else {})

@@ -21,7 +21,7 @@ class Sources:
     """The arrays of all files that are compared (`results/README.md` lists them); None where there is none.
 
     `training` has the keys of `reference`, those of the dataset without the target's name. `samples` has
-    `potential_energy_kJ_per_mol` where energies are wanted.
+    `potential_energy_kJ_per_mol` where energies are wanted; `relaxed` are the same structures after their relaxation.
     """
 
     molecule: Arrays
@@ -30,6 +30,7 @@ class Sources:
     reference: Arrays
     competitor: Arrays | None = None
     tight_reference: TightReference | None = None
+    relaxed: Arrays | None = None
 
 
 @dataclass(frozen=True)
@@ -93,12 +94,14 @@ def series(arrays: Arrays, plane: Coordinates, correlated: bool) -> Series:
 
 
 def all_series(sources: Sources, plane: Coordinates) -> dict[str, Series]:
-    """The series `samples, training, reference` and, where there is one, `competitor`."""
+    """The series `samples, training, reference` and, where there are any, `competitor` and `relaxed`."""
     found = {"samples": series(sources.samples, plane, correlated=False)}
     for name in ("training", "reference", "competitor"):
         arrays = getattr(sources, name)
         if arrays is not None:
             found[name] = series(arrays, plane, correlated=True)
+    if sources.relaxed is not None:
+        found["relaxed"] = series(sources.relaxed, plane, correlated=False)
     return found
 
 

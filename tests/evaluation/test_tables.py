@@ -33,6 +33,7 @@ METRICS = {
     [
         ("coverage", ("coverage", "samples", "")),
         ("coverage_noise_floor_ci_low", ("coverage", "noise_floor", "ci_low")),
+        ("coverage_relaxed_ci_high", ("coverage", "relaxed", "ci_high")),
         ("coverage_against_tight_reference", ("coverage", "against_tight_reference", "")),
         ("population_a_equal_cost_md_standard_error", ("population_a", "equal_cost_md", "standard_error")),
         ("energy_below_reference_p99_fraction", ("energy_below_reference_p99_fraction", "samples", "")),
@@ -63,6 +64,24 @@ def test_terminal_table_is_aligned_and_leaves_out_what_nobody_has():
     names = ["precision", "population C7ax", "  precision in C7ax", "energies below MD's p99"]
     assert [line[: len(name)] for line, name in zip(lines[2:], names, strict=True)] == names
     assert aligned([["a", "bb"], ["ccc", "d"]]) == "a    bb\nccc   d"
+
+
+def test_relaxed_samples_have_a_column_beside_the_samples():
+    more = METRICS | {
+        "coverage_relaxed": 0.73,
+        "coverage_relaxed_ci_low": 0.7,
+        "unrelaxed_fraction_relaxed": 0.01,
+    }
+    lines = main_table(more).splitlines()
+    assert (
+        lines[0].split("  ")[-1] == "MD train"
+        and "relaxed" in lines[0]
+        and "relaxed" not in main_table(METRICS)
+    )
+    assert lines[1].split() == ["coverage", "0.75", "0.7", "to", "0.8", "0.73", "0.79", "0.77"]
+    assert "could not be relaxed" in lines[5] and lines[5].split()[-1] == "0.01"
+    rows = {row["metric"]: row for row in csv.DictReader(io.StringIO(metrics_csv({"ala": more})))}
+    assert (rows["coverage"]["relaxed"], rows["unrelaxed_fraction"]["relaxed"]) == ("0.73", "0.01")
 
 
 def passed(**expectation) -> bool:

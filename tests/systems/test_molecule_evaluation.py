@@ -1,6 +1,7 @@
 """The evaluation of a molecule on ensembles whose torsions, weights and energies are known."""
 
 import json
+from dataclasses import replace
 from functools import cache
 
 import numpy as np
@@ -9,8 +10,10 @@ from scipy.spatial.transform import Rotation
 from scipy.stats import wasserstein_distance
 
 from dig_core.config import validated
+from dig_core.evaluation.drawn import profiles
 from dig_core.evaluation.energy_distributions import energy_reference
 from dig_core.evaluation.sampler_quality import sampler_quality
+from dig_core.evaluation.tables import split_key
 from dig_core.evaluation.tight_reference import TightReference
 from dig_core.evaluation.torsions import graph_torsions, torsion_angles
 from dig_core.settings import Evaluation
@@ -231,6 +234,35 @@ def test_energies_that_are_shifted():
     assert found["energy_below_reference_p99_fraction"] == pytest.approx(0.908, abs=0.02)
 
 
+def relaxed_samples() -> dict[str, np.ndarray]:
+    """As drawn from the right distribution; one in twenty kept its positions."""
+    own = samples(2000, 0.3, 7) | {"relaxed": np.arange(2000) % 20 > 0, "seconds_relax": np.array(4.0)}
+    return own | {"energy_calls": np.array(4000), "force_calls": np.array(170_000)}
+
+
+def test_relaxed_samples_are_scored_beside_those_before_and_change_no_other_number():
+    own = changed(samples=samples(2000, 0.3, 3, shift=10.0))
+    before = evaluate(own, study()).metrics
+    together = evaluate(replace(own, relaxed=relaxed_samples()), study())
+    found = together.metrics
+    assert {key: value for key, value in found.items() if "_relaxed" not in key} == before
+    for key in before:
+        if key.startswith(
+            ("coverage", "jensen", "energy_", "valid_", "mirror", "population", "state_precision")
+        ):
+            metric, series, quantity = split_key(key)
+            ending = f"_{quantity}" if quantity else ""
+            assert series != "samples" or f"{metric}_relaxed{ending}" in found, key
+    shift = found["energy_median_kJ_per_mol"] - found["energy_median_kJ_per_mol_relaxed"]
+    assert shift == pytest.approx(10.0, abs=1.0)
+    assert found["energy_wasserstein_kJ_per_mol_relaxed"] < 2.0 < found["energy_wasserstein_kJ_per_mol"]
+    assert found["unrelaxed_fraction_relaxed"] == pytest.approx(0.05)
+    assert found["unrelaxed_fraction_relaxed_ci_low"] < 0.05 < found["unrelaxed_fraction_relaxed_ci_high"]
+    arrays = evaluation_arrays(own, study(), together)
+    assert arrays["relaxed.plane"].shape == (2000, 2) and "relaxed" in profiles(arrays)
+    assert np.array_equal(arrays[f"relaxed.{ENERGY}"], relaxed_samples()[ENERGY])
+
+
 def test_wasserstein_distance_is_that_of_scipy():
     generator = np.random.default_rng(0)
     reference, weights = generator.normal(0, 10, 5000), generator.random(5000)
@@ -330,6 +362,8 @@ def test_costs_and_energies_of_samples():
         "seconds_equal_cost_md": 12.0,
         "energy_calls": 4,
     }
+    more = cost_metrics(changed(relaxed=relaxed_samples()), {"seconds_train": 7.0}, energy)
+    assert more == costs | {"seconds_relax": 4.0, "energy_calls_relax": 4000, "force_calls_relax": 170_000}
 
 
 def test_mistakes_are_told():
