@@ -43,6 +43,11 @@ class Mixture:
         noise = sigma**2 * torch.eye(self.means.shape[1], dtype=torch.float64)
         return Mixture(self.weights, alpha * self.means, alpha**2 * self.covariances + noise)
 
+    def log_density(self, x: Tensor) -> Tensor:
+        """Of points [batch, space], in nats."""
+        modes = torch.distributions.MultivariateNormal(self.means, self.covariances)
+        return torch.logsumexp(modes.log_prob(x[:, None]) + self.weights.log(), dim=1)
+
     def score(self, process: Process) -> Score:
         """grad log q_t of the field `positions` [batch, space]."""
         variances, axes = torch.linalg.eigh(self.covariances)
@@ -73,6 +78,25 @@ def two_states() -> Mixture:
     narrow = torch.tensor([[0.020, 0.010], [0.010, 0.030]], dtype=torch.float64)
     wide = torch.tensor([[0.040, -0.015], [-0.015, 0.020]], dtype=torch.float64)
     return Mixture(weights, means, torch.stack([narrow, wide]))
+
+
+def in_one_dimension() -> Mixture:
+    """Three states of different width and weight on a line."""
+    weights = torch.tensor([0.5, 0.3, 0.2], dtype=torch.float64)
+    means = torch.tensor([[-1.0], [0.4], [1.9]], dtype=torch.float64)
+    widths = torch.tensor([0.3, 0.1, 0.5], dtype=torch.float64)
+    return Mixture(weights, means, (widths**2)[:, None, None])
+
+
+def in_ten_dimensions() -> Mixture:
+    """Two states with correlated coordinates, widths from 0.1 to 1."""
+    generator = torch.Generator().manual_seed(0)
+    axes = torch.linalg.qr(torch.randn(2, 10, 10, generator=generator, dtype=torch.float64))[0]
+    variances = torch.logspace(-2.0, 0.0, 10, dtype=torch.float64)
+    means = torch.zeros(2, 10, dtype=torch.float64)
+    means[:, 0] = torch.tensor([-0.6, 1.2], dtype=torch.float64)
+    weights = torch.tensor([2 / 3, 1 / 3], dtype=torch.float64)
+    return Mixture(weights, means, (axes * variances) @ axes.mT)
 
 
 def as_process(name: str) -> Process:
