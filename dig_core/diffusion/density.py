@@ -8,7 +8,13 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from dig_core.diffusion.divergence import Divergence, ExactDivergence, curvatures, subspace_basis
+from dig_core.diffusion.divergence import (
+    Divergence,
+    ExactDivergence,
+    HutchinsonDivergence,
+    curvatures,
+    subspace_basis,
+)
 from dig_core.diffusion.flow import Flow, growth
 from dig_core.diffusion.integration import ErrorNorm, integrate
 from dig_core.diffusion.processes import Process, Score, State
@@ -53,9 +59,13 @@ def log_density(
             (root mean square) relative to the noise. The error of the result is a few times larger.
 
     Raises:
-        ValueError: wrong fields, a state outside of the subspace, a score that is not finite or has no gradient.
+        ValueError: a single probe, wrong fields, a state outside of the subspace, a score that is not finite or has no gradient.
     """
     flow, divergence = Flow(score, process, state), divergence or ExactDivergence()
+    if isinstance(divergence, HutchinsonDivergence) and divergence.probes < 2:
+        raise ValueError(
+            "expected probes >= 2; got 1. One probe has no standard error; 20 are usual for a density."
+        )
     z = flow.start(state)
     basis = subspace_basis(flow.projected, z)
     directions, size = divergence.directions(basis, len(z)), z.shape[1]

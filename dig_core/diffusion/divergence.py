@@ -54,8 +54,8 @@ class ExactDivergence:
 class HutchinsonDivergence:
     """Estimates v.J v with `probes` Rademacher vectors, projected onto the subspace (Hutchinson 1990; DiG SI algorithm 3).
 
-    E[v v^T] is the projection, so each is unbiased; their spread gives the standard error. With one generator per
-    structure, its probes do not depend on the batch. Raises ValueError for fewer than two probes.
+    E[v v^T] is the projection, so each is unbiased; their spread gives the standard error, for which it takes two. With one
+    generator per structure, its probes do not depend on the batch. Raises ValueError for fewer than one probe.
     """
 
     generator: Generators
@@ -63,10 +63,8 @@ class HutchinsonDivergence:
     rows: int = 1024
 
     def __post_init__(self) -> None:
-        if self.probes < 2:
-            raise ValueError(
-                f"expected probes >= 2; got {self.probes}. One probe has no standard error; 20 are usual."
-            )
+        if self.probes < 1:
+            raise ValueError(f"expected probes >= 1; got {self.probes}. 20 are usual for a density.")
 
     def directions(
         self, basis: Float[Tensor, "dimension coordinates"], batch: int

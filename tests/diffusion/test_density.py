@@ -288,5 +288,7 @@ def test_impossible_calls_are_refused():
         log_density(exact, {FIELD: centred}, {FIELD: torch.ones(2, 4, 3).double()})
     with pytest.raises(ValueError, match="expected an orthogonal projection"):
         subspace_basis(lambda flat: 2 * flat, torch.zeros(1, 3).double())
+    with pytest.raises(ValueError, match="expected probes >= 1"):
+        HutchinsonDivergence(torch.Generator(), 0)
     with pytest.raises(ValueError, match="expected probes >= 2"):
-        HutchinsonDivergence(torch.Generator(), 1)
+        log_density(exact, {FIELD: process}, x, HutchinsonDivergence(torch.Generator(), 1))

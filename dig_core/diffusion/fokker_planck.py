@@ -1,0 +1,145 @@
+"""Physics-informed diffusion pre-training (PIDP): the Fokker-Planck equation of a forward process as a loss.
+
+The density q_t of dx = f x dt + g dw obeys, with s = grad log q_t and D free coordinates,
+
+    d log q/dt = -f D - f x.s + (g^2/2) (div s + ||s||^2),
+
+and its gradient is the paper's equation for the score (DiG, arXiv 2306.05445, section 2.2 and SI section B.1). Everything
+here is divided by g^2, so that it has no scale that depends on the schedule alone. A score network takes the gradient of the
+equation; a potential log q + constant takes the equation itself, which keeps the weights of modes that are apart.
+"""
+
+from collections.abc import Callable, Mapping
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from dig_core.diffusion.divergence import Divergence, subspace_basis
+from dig_core.diffusion.processes import Process, Score, State, over_trailing
+
+Potential = Callable[[State, Tensor], Tensor]
+
+
+def potential_score(potential: Potential) -> Score:
+    """The score s = grad phi of a potential phi(state, time) [batch]."""
+
+    def score(state: State, time: Tensor) -> State:
+        return torch.func.grad(lambda x: potential(x, time).sum())(state)
+
+    return score
+
+
+def fokker_planck_residual(
+    score: Score,
+    process: Mapping[str, Process],
+    state: State,
+    time: Float[Tensor, " batch"],
+    divergence: Divergence,
+) -> State:
+    """(ds/dt - grad(d log q/dt)) / g^2 of each field [batch, ...]: 0 for the score of a solution.
+
+    Unbiased for random probes; its square is not (see `product_of_estimates`).
+    """
+    traced = Traced(process, state, divergence)
+
+    def growth(x: State) -> Tensor:
+        return traced.growth(score, x, time).sum()
+
+    wanted = torch.func.grad(growth)(state)
+    _, change = torch.func.jvp(lambda t: score(state, t), (time,), (torch.ones_like(time),))
+    return {
+        field: (change[field] - wanted[field]) / over_trailing(own.diffusion(time) ** 2, wanted[field])
+        for field, own in process.items()
+    }
+
+
+def potential_residual(
+    potential: Potential,
+    process: Mapping[str, Process],
+    state: State,
+    time: Float[Tensor, " batch"],
+    divergence: Divergence,
+) -> Float[Tensor, " batch"]:
+    """(d phi/dt - d log q/dt) / g^2 (first field's g): 0 if phi - log q_t is a constant, the same for all times."""
+    traced = Traced(process, state, divergence)
+    wanted = traced.growth(potential_score(potential), state, time) - traced.expansion(time)
+    _, change = torch.func.jvp(lambda t: potential(state, t), (time,), (torch.ones_like(time),))
+    return (change - wanted) / next(iter(process.values())).diffusion(time) ** 2
+
+
+def product_of_estimates(first: State, second: State) -> Float[Tensor, " batch"]:
+    """Mean over elements of the product of two independent estimates of a residual: unbiased for its square.
+
+    The square of one estimate with K probes is too large by its variance, which falls as 1/K.
+    """
+    products = [(first[field] * second[field]).flatten(start_dim=1) for field in first]
+    return torch.cat(products, dim=1).mean(dim=1)
+
+
+def energy_boundary(
+    score: Score,
+    state: State,
+    time: Float[Tensor, " batch"],
+    forces_per_kT: State,
+) -> Float[Tensor, " batch"]:
+    """Mean over elements of || s - F/kT ||^2 / (1 + mean (F/kT)^2) at a small time (DiG, boundary loss).
+
+    `forces_per_kT` are those of the clean structures, in units of the state (its length over kT). The denominator keeps
+    strained structures, whose forces span decades, from carrying the mean.
+    """
+    slope = score(state, time)
+    errors = [(slope[field] - force).flatten(start_dim=1) for field, force in forces_per_kT.items()]
+    sizes = [force.flatten(start_dim=1) for force in forces_per_kT.values()]
+    size = torch.cat(sizes, dim=1).square().mean(dim=1)
+    return torch.cat(errors, dim=1).square().mean(dim=1) / (1.0 + size)
+
+
+class Traced:
+    """The right-hand side of the equation for one batch, with directions for its divergence that stay the same."""
+
+    def __init__(self, process: Mapping[str, Process], state: State, divergence: Divergence):
+        self.process, self.divergence = process, divergence
+        self.shapes = {field: x.shape[1:] for field, x in state.items()}
+        flat = torch.cat([x.flatten(start_dim=1) for x in state.values()], dim=1).detach()
+        self.basis = subspace_basis(self._projected, flat)
+        self.directions = self._state(divergence.directions(self.basis, len(flat)))
+
+    def growth(self, score: Score, state: State, time: Float[Tensor, " batch"]) -> Float[Tensor, " batch"]:
+        """-f x.s + (g^2/2) (div s + ||s||^2), the part of d log q/dt that depends on x."""
+
+        def along(direction: State) -> tuple[State, State]:
+            return torch.func.jvp(lambda x: score(x, time), (state,), (direction,))
+
+        # All directions in one pass; the score itself comes out once.
+        slope, change = torch.vmap(along, out_dims=(None, 0))(self.directions)
+        curvatures, rest = 0.0, 0.0
+        for field, own in self.process.items():
+            half = 0.5 * own.diffusion(time) ** 2
+            curvatures = curvatures + half * _products(self.directions[field], change[field], 2)
+            transport = _products(own.drift(state[field], time), slope[field], 1)
+            rest = rest + half * _products(slope[field], slope[field], 1) - transport
+        return rest + self.divergence.estimates(curvatures).mean(dim=1)
+
+    def expansion(self, time: Float[Tensor, " batch"]) -> Float[Tensor, " batch"]:
+        """f D, summed over the fields."""
+        shares = self._state(self.basis.square().sum(dim=0, keepdim=True))
+        return sum(
+            own.drift(torch.ones_like(time), time) * shares[field].sum()
+            for field, own in self.process.items()
+        )
+
+    def _state(self, flat: Float[Tensor, "*batch coordinates"]) -> State:
+        parts = flat.split([shape.numel() for shape in self.shapes.values()], dim=-1)
+        return {f: part.unflatten(-1, self.shapes[f]) for f, part in zip(self.shapes, parts, strict=True)}
+
+    def _projected(self, flat: Float[Tensor, "batch coordinates"]) -> Float[Tensor, "batch coordinates"]:
+        parts = self._state(flat)
+        return torch.cat(
+            [self.process[f].projection(x).flatten(start_dim=1) for f, x in parts.items()], dim=1
+        )
+
+
+def _products(first: Tensor, second: Tensor, axes: int) -> Tensor:
+    """Scalar products over all but the first axes."""
+    return (first * second).flatten(start_dim=axes).sum(dim=-1)
