@@ -18,10 +18,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from dig_core.diffusion.losses import Batch
 from dig_core.optimizers import optimizers
 from dig_core.runtime import atomic, fingerprint, progress
 
-Loss = Callable[[nn.Module, Tensor, torch.Generator], Float[Tensor, " batch"]]
+Loss = Callable[[nn.Module, Batch], Float[Tensor, " batch"]]
 
 
 @dataclass(frozen=True)
@@ -78,7 +79,7 @@ class Trainer:
 def train(
     network: nn.Module, loss: Loss, frames: Mapping[str, Tensor], schedule: Schedule, restart: Path
 ) -> Trainer:
-    """Minimise the mean of `loss(network, indices, generator)` over frames.
+    """Minimise the mean of `loss(network, batch)` over frames.
 
     Args:
         frames: `train` and `validation`: probabilities [frames] by which indices are drawn; both sum to 1.
@@ -151,7 +152,8 @@ def _step(trainer: Trainer, loss: Loss, probabilities: Tensor, schedule: Schedul
     indices = torch.multinomial(
         probabilities, schedule.batch_size, replacement=True, generator=trainer.generator
     )
-    value = loss(trainer.network, indices, trainer.generator).mean()
+    batch = Batch(indices, trainer.generator, trainer.step / schedule.steps)
+    value = loss(trainer.network, batch).mean()
     if not torch.isfinite(value):
         raise ValueError(
             f"expected a finite loss; got {value.item()} in step {trainer.step + 1}. Lower `learning_rate`, or check the frames"
@@ -184,7 +186,7 @@ def _report(
     current = {name: value.clone() for name, value in trainer.network.state_dict().items()}
     trainer.network.load_state_dict(trainer.averaged)
     indices = torch.multinomial(probabilities, 4 * schedule.batch_size, replacement=True, generator=generator)
-    validation = loss(trainer.network, indices, generator).mean().item()
+    validation = loss(trainer.network, Batch(indices, generator)).mean().item()
     trainer.network.load_state_dict(current)
     return {
         "step": trainer.step,

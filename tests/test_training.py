@@ -26,10 +26,10 @@ POINTS = torch.linspace(-1, 1, 100)
 FRAMES = {part: torch.full((100,), 0.01) for part in ("train", "validation")}
 
 
-def line_loss(model, indices, generator):
+def line_loss(model, batch):
     """Squared distance of a model of x and x^2 from y = 2 x + 1, with a little noise drawn from the generator."""
-    x = POINTS[indices][:, None]
-    noise = 0.01 * torch.randn(x.shape, generator=generator)
+    x = POINTS[batch.indices][:, None]
+    noise = 0.01 * torch.randn(x.shape, generator=batch.generator)
     return (model(torch.cat([x, x**2], dim=1)) - (2 * x + 1 + noise)).square().sum(-1)
 
 
@@ -41,12 +41,12 @@ def killed_in(calls: int):
     """The loss until the given number of calls, then the kill."""
     count = 0
 
-    def loss(model, indices, generator):
+    def loss(model, batch):
         nonlocal count
         count += 1
         if count > calls:
             raise Killed
-        return line_loss(model, indices, generator)
+        return line_loss(model, batch)
 
     return loss
 
@@ -99,8 +99,8 @@ def test_nan_in_the_loss_is_told_and_keeps_the_restart_point(tmp_path):
         train(network(), killed_in(53), FRAMES, schedule(), restart)
     before = restart.read_bytes()
 
-    def broken(model, indices, generator):
-        return line_loss(model, indices, generator) * math.nan
+    def broken(model, batch):
+        return line_loss(model, batch) * math.nan
 
     with pytest.raises(
         ValueError, match=r"expected a finite loss; got nan in step 21. Lower `learning_rate`"

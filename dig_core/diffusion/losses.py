@@ -2,12 +2,22 @@
 
 import math
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from dig_core.diffusion.processes import Process, Score, State, leading, over_trailing
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What a loss is given in one step of training: which frames, random numbers, and the share of steps that are done."""
+
+    indices: Int[Tensor, " batch"]
+    generator: torch.Generator
+    progress: float = 1.0
 
 
 def denoising_score_matching(

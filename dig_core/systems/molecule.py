@@ -21,6 +21,7 @@ from dig_core.data import datasets, molecules, simulation
 from dig_core.data.features import ATOM_FEATURES, PAIR_FEATURES, descriptor_hash, molecular_features
 from dig_core.diffusion import processes
 from dig_core.diffusion.losses import (
+    Batch,
     denoising_score_matching,
     emphasis,
     importance_sampling,
@@ -169,17 +170,15 @@ class DenoisingLoss:
     process: dict[str, processes.Process]
     training: Mapping[str, Any]
 
-    def __call__(
-        self, model: nn.Module, indices: Tensor, generator: torch.Generator
-    ) -> Float[Tensor, " batch"]:
+    def __call__(self, model: nn.Module, batch: Batch) -> Float[Tensor, " batch"]:
         """Loss of the frames with these indices, which count through all targets; the first one picks the target.
 
         Only the first half of the indices is used, each twice, with opposite noise: what is odd in the noise cancels, which
         halves the variance of the gradient at noise well below the size of the molecule.
         """
-        target, local = self._target(indices[: (len(indices) + 1) // 2])
-        frames, time = self.frames[target][local], self._levels(len(local), generator)
-        noise = self.process[FIELD].noise(frames, generator)
+        target, local = self._target(batch.indices[: (len(batch.indices) + 1) // 2])
+        frames, time = self.frames[target][local], self._levels(len(local), batch.generator)
+        noise = self.process[FIELD].noise(frames, batch.generator)
         clean, noise = {FIELD: frames.repeat(2, 1, 1)}, {FIELD: torch.cat([noise, -noise])}
         local, time = local.repeat(2), time.repeat(2)
         own_score = score(model, self.process, model.conditions(self.graphs[target]))

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from dig_core.diffusion.losses import Batch
 from dig_core.systems.molecule import (
     DenoisingLoss,
     build,
@@ -71,7 +72,10 @@ def test_loss_of_a_dataset_with_two_molecules_is_one_for_a_network_that_returns_
             weights.zero_()
     draws = torch.Generator().manual_seed(0)
     values = [
-        loss(model, torch.multinomial(probabilities["train"], 64, replacement=True, generator=draws), draws)
+        loss(
+            model,
+            Batch(torch.multinomial(probabilities["train"], 64, replacement=True, generator=draws), draws),
+        )
         for _ in range(40)
     ]
     # Mean-free noise leaves out 3 of 3 N directions; ethanol is smaller than the common scale.
@@ -89,7 +93,7 @@ def test_loss_of_frames_that_were_drawn_too_often_counts_less():
         settings = {"process": PROCESS, "training": TRAINING | {"draw_exponent": exponent}}
         loss, probabilities, _ = denoising_loss(dataset, {"ala": molecule}, settings, "cpu")
         twice = torch.arange(8).repeat(2)
-        losses[exponent] = loss(network(MODEL), twice, torch.Generator().manual_seed(0)).detach()
+        losses[exponent] = loss(network(MODEL), Batch(twice, torch.Generator().manual_seed(0))).detach()
         share = probabilities["train"] / probabilities["train"].sum()
         assert share[2] / share[0] == pytest.approx(2**exponent)
     expected = np.sqrt(dataset["ala.weights"]) * np.sqrt(dataset["ala.weights"]).sum()
@@ -113,7 +117,7 @@ def test_structures_come_in_pairs_with_opposite_noise():
             seen.append((positions, noise))
             return torch.zeros_like(positions)
 
-    assert len(loss(Recorder(), torch.arange(7), torch.Generator().manual_seed(0))) == 8
+    assert len(loss(Recorder(), Batch(torch.arange(7), torch.Generator().manual_seed(0)))) == 8
     (positions, noise), clean = seen[0], loss.frames[0]
     assert torch.equal(noise[:4], noise[4:]) and len(set(noise[:4].tolist())) == 4
     torch.testing.assert_close((positions[:4] + positions[4:]) / 2, clean[:4])
