@@ -25,6 +25,7 @@ ALLOWED = {
     **{name: LOW | {"runtime"} for name in FIVE},
     "systems": LOW | FIVE | {"runtime", "settings", "config"},
     "training": LOW | FIVE | {"systems", "optimizers", "runtime", "settings", "config"},
+    "pretraining": LOW | FIVE | {"runtime"},
     "sampling": LOW | FIVE | {"systems", "runtime", "settings", "config"},
     "plotting": {"evaluation", "units"},
 }
