@@ -56,7 +56,7 @@ def test_structures_know_nothing_of_the_weights_and_calls_are_counted():
 def test_a_potential_learns_the_weights_of_separated_modes_from_energies(tmp_path):
     loss = energy_loss()
     network = trained(loss, tmp_path, 3000)
-    # Structures are half and half; a third of the training gives 0.3.
+    # Structures are half and half: too little training ends between that and the truth.
     assert weight_of_the_right_mode(loss.score(network)) == pytest.approx(0.2, abs=0.05)
     grid = torch.linspace(-3, 3, 600)[:, None]
     log_p = loss.potential(network)({FIELD: grid}, torch.full((600,), PROCESS[FIELD].minimal_time)).detach()
