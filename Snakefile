@@ -15,5 +15,5 @@ rule all:
     """Make every study and figure that config/config.yaml lists."""
     default_target: True
     input:
-        [study_results(study) for study in CONFIG.studies],
+        [study_results(study) for study in CONFIG.listed],
         [figure_files(name) for name in CONFIG.figures],

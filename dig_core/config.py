@@ -15,7 +15,7 @@ import yaml
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from dig_core.settings import Settings, Simulate, Study, Workflow, suggestion
+from dig_core.settings import Comparison, Settings, Simulate, Study, Workflow, suggestion
 
 # Named by the user and complete in themselves: an ablation replaces them whole, it does not add to them.
 REPLACED_WHOLE = ("targets", "states", "solvers")
@@ -29,10 +29,12 @@ class ConfigError(ValueError):
 
 @dataclass(frozen=True)
 class Config:
-    """The workflow's settings with the studies it names, read and checked."""
+    """The workflow's settings with all studies it names, read and checked; `listed` are those that it makes by itself."""
 
     studies: dict[str, Study]
+    listed: tuple[str, ...]
     figures: dict[str, tuple[str, ...]]
+    comparisons: dict[str, Comparison]
 
 
 def load_config(path: str | Path) -> Config:
@@ -48,7 +50,44 @@ def read_config(values: dict[str, Any], path: str | Path) -> Config:
     workflow = validated(Workflow, values, str(path))
     folder = Path(path).parent / "systems"
     studies = {name: load_study(folder / f"{name}.yaml") for name in workflow.studies}
-    return Config(studies, dict(workflow.figures))
+    for comparison in workflow.comparisons.values():
+        for name in comparison.studies:
+            study = studies.get(name) or load_study(folder / f"{name}.yaml")
+            studies |= {seeded_name(name, seed): seeded(study, seed) for seed in comparison.seeds}
+    _expect_simulations(studies, folder)
+    return Config(studies, workflow.studies, dict(workflow.figures), dict(workflow.comparisons))
+
+
+def seeded_name(study: str, seed: int) -> str:
+    """Name of a study with another seed."""
+    return f"{study}_seed{seed}"
+
+
+def seeded(study: Study, seed: int) -> Study:
+    """The study with one seed for pre-training, training, sampling and relaxation; frames stay the same."""
+    values = study.model_dump()
+    parts = [values["pretraining"], values["training"], values["sampler"], values["sampler"]["relaxation"]]
+    for part in parts:
+        if part is not None:
+            part["seed"] = seed
+    return Study.model_validate(values)
+
+
+def _expect_simulations(studies: dict[str, Study], folder: Path) -> None:
+    """Replicas of another study must be those of a study that is run, and of the same molecules."""
+    for name, study in list(studies.items()):
+        other = study.data.simulations_of
+        if other is None:
+            continue
+        if other not in studies:
+            hint = suggestion(other, studies) or " Add it to studies"
+            raise ConfigError(
+                f"{folder / name}.yaml: data.simulations_of: expected a study that is listed under studies; got {other!r}.{hint}"
+            )
+        if study.targets != studies[other].targets:
+            raise ConfigError(
+                f"{folder / name}.yaml: data.simulations_of: expected the targets of {other}; got others. Write the same targets"
+            )
 
 
 def load_study(path: str | Path) -> Study:

@@ -12,6 +12,7 @@ SECONDS_PER_NS = 25.0  # OpenMM's Reference platform, 22 atoms, 2 fs, Generalize
 GENTLE_STEPS = 20  # of a relaxation, before the others
 MILLISECONDS_PER_TRAINED_STRUCTURE = 3.8  # forward and backward, 4 layers of width 96
 MILLISECONDS_PER_EVALUATION = 1.0  # one network evaluation of one structure
+PIDP_STEP = 11.0  # in steps of denoising (tests/benchmarks/pidp_cost.py)
 SECONDS_TO_START = 10.0  # Python, torch, OpenMM
 BYTES_PER_ATOM_AND_FRAME = 18.0  # float32 in .npz and 16-bit integers in .xtc
 # Asked of a cluster: a slow node must not end a good job.
@@ -34,6 +35,8 @@ def cost(rule: str, study: Study | None) -> Cost:
         return simulation_cost(study, "1" if rule == "simulate" else "competitor")
     if rule == "train":
         return training_cost(study)
+    if rule in ("simulate_pretraining", "pretrain"):
+        return exploration_cost(study) if rule == "simulate_pretraining" else pretraining_cost(study)
     if rule == "sample":
         evaluations = study.sampler.samples * _evaluations(study.sampler.kind, study.sampler.steps)
         return _drawing_cost(study, study.sampler.samples, evaluations)
@@ -59,6 +62,31 @@ def simulation_cost(study: Study, replica: str) -> Cost:
 def training_cost(study: Study) -> Cost:
     """Return the estimate for training the score network."""
     structures = study.training.steps * study.training.batch_size
+    seconds = 1e-3 * MILLISECONDS_PER_TRAINED_STRUCTURE * structures * _network_factor(study)
+    return Cost(SECONDS_TO_START + seconds, 4e-6 * 4 * _parameters(study))
+
+
+def exploration_cost(study: Study) -> Cost:
+    """Return the estimate for the structures of the pre-training."""
+    if study.pretraining is None:
+        return Cost(0.0, 0.0)
+    own = study.pretraining.structures
+    time_ns = own.duration_ns * (1 + len(getattr(own, "higher_temperatures_K", ())))
+    time_ns += getattr(own, "build_duration_ns", 0.0)
+    frames, atoms = 1000.0 * own.duration_ns / own.frame_interval_ps, _atoms(study)
+    hessians = study.pretraining.loss.kind == "forces"
+    calls = 500e3 * time_ns * 2.0 / study.data.timestep_fs + frames * 6 * atoms * hessians
+    seconds = SECONDS_PER_NS * calls / 500e3 * (atoms / 22.0) ** 1.5
+    floats = atoms * 3 + (3 * atoms) ** 2 * hessians
+    return Cost(SECONDS_TO_START + seconds, 4e-6 * frames * floats)
+
+
+def pretraining_cost(study: Study) -> Cost:
+    """Return the estimate for training from energies: a step with the Fokker-Planck equation costs some eleven others."""
+    if study.pretraining is None:
+        return Cost(0.0, 0.0)
+    factor = PIDP_STEP if study.pretraining.loss.kind == "fokker_planck" else 1.0
+    structures = factor * study.pretraining.steps * study.pretraining.batch_size
     seconds = 1e-3 * MILLISECONDS_PER_TRAINED_STRUCTURE * structures * _network_factor(study)
     return Cost(SECONDS_TO_START + seconds, 4e-6 * 4 * _parameters(study))
 
@@ -90,10 +118,10 @@ def runtime_minutes(rule: str, study: Study) -> int:
 
 def memory_MB(rule: str, study: Study) -> int:
     """Return the memory to ask of a cluster in MB."""
-    if rule not in ("train", "sample", "compare_samplers"):
+    if rule not in ("train", "pretrain", "sample", "compare_samplers"):
         return 2000
-    batch = study.training.batch_size if rule == "train" else study.sampler.batch_size
-    kept_layers = study.model.layers if rule == "train" else 1
+    batch = study.sampler.batch_size if rule in ("sample", "compare_samplers") else study.training.batch_size
+    kept_layers = 1 if rule in ("sample", "compare_samplers") else study.model.layers
     # Attention scores per head and some twenty activations per atom, each a float32.
     floats = _atoms(study) * (study.model.heads * _atoms(study) * 3 + 20 * study.model.width)
     return 2000 + round(4e-6 * batch * kept_layers * floats)

@@ -7,6 +7,7 @@ the energy at the boundary, and its equation carries them on: it finds the weigh
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -59,11 +60,14 @@ class Emphasis:
         residual: weight of the residual against the boundary.
         curriculum: share of training in which the times of the residual grow from the boundary to the end: errors there
             are carried on to all later times.
+        free_constant: whether the potential is known up to a constant at each time: batches then have one time each, and
+            the residual is measured from its mean.
     """
 
     narrowest: float = 0.2
     residual: float = 0.17
     curriculum: float = 0.5
+    free_constant: bool = False
 
     def latest(self, progress: float) -> float:
         """The largest time of the residual, as a share of the whole range."""
@@ -74,32 +78,30 @@ class Emphasis:
         return sigma + self.narrowest
 
 
-@dataclass(frozen=True)
-class EnergyLoss:
-    """Boundary and residual of a network as a potential, or as a free score; a loss for `dig_core.training.train`."""
-
-    relevant: RelevantStructures
-    process: Mapping[str, Process]
-    divergence: Divergence
-    emphasis: Emphasis
-    is_potential: bool = True
-
-    def __call__(self, model: nn.Module, batch: Batch) -> Float[Tensor, " batch"]:
-        """Loss of the structures of the batch."""
-        chosen = self.relevant.at(batch.indices)
-        start = torch.full_like(chosen.energies_per_kT, leading(self.process).minimal_time)
-        loss = energy_boundary(self.score(model), chosen.state, start, chosen.forces_per_kT)
-        if self.is_potential:
-            loss = loss + value_errors(self.potential(model)(chosen.state, start), chosen.energies_per_kT)
-        if batch.progress < WARM_UP:
-            return loss
-        noised, time = self._noised(chosen.state, batch)
-        return loss + self.emphasis.residual * self._residual(model, noised, time)
+@runtime_checkable
+class Form(Protocol):
+    """How the output of a network becomes a potential log q_t + constant, or a free score."""
 
     def potential(self, model: nn.Module) -> Potential:
-        """phi = -||x||^2 / 2 (alpha^2 + sigma^2) + alpha / width^2 F(y, tau): Gaussian once the signal is gone.
+        """phi(state, time) [batch]."""
+        ...
 
-        y = x / sqrt(alpha^2 + sigma^2), one field [batch, dimension]; F stays of order 1 down to the smallest noise.
+    def score(self, model: nn.Module) -> Score:
+        """A score that need not be a gradient."""
+        ...
+
+
+@dataclass(frozen=True)
+class PointForm:
+    """Points [batch, dimension]: -x / (alpha^2 + sigma^2) as the score of an untrained network, Gaussian once the signal is gone."""
+
+    process: Mapping[str, Process]
+    emphasis: Emphasis
+
+    def potential(self, model: nn.Module) -> Potential:
+        """phi = -||x||^2 / 2 (alpha^2 + sigma^2) + alpha / width^2 F(y, tau).
+
+        y = x / sqrt(alpha^2 + sigma^2); F stays of order 1 down to the smallest noise.
         """
 
         def potential(state: State, time: Tensor) -> Tensor:
@@ -109,9 +111,7 @@ class EnergyLoss:
         return potential
 
     def score(self, model: nn.Module) -> Score:
-        """The gradient of the potential, or the free score in the same frame: -x / (alpha^2 + sigma^2) + ... F."""
-        if self.is_potential:
-            return potential_score(self.potential(model))
+        """-x / (alpha^2 + sigma^2) + alpha / width^2 F(y, tau)."""
 
         def score(state: State, time: Tensor) -> State:
             base, scale, raw = self._parts(model, state[FIELD], time)
@@ -126,12 +126,45 @@ class EnergyLoss:
         raw = model(x / total.sqrt(), own.noise_to_signal(time))
         return -x / total, (alpha / self.emphasis.scale(sigma) ** 2)[:, None], raw
 
+
+@dataclass(frozen=True)
+class EnergyLoss:
+    """Boundary and residual of a network as a potential, or as a free score; a loss for `dig_core.training.train`."""
+
+    relevant: RelevantStructures
+    process: Mapping[str, Process]
+    divergence: Divergence
+    emphasis: Emphasis
+    form: Form
+    is_potential: bool = True
+
+    def __call__(self, model: nn.Module, batch: Batch) -> Float[Tensor, " batch"]:
+        """Loss of the structures of the batch."""
+        chosen = self.relevant.at(batch.indices)
+        start = torch.full_like(chosen.energies_per_kT, leading(self.process).minimal_time)
+        loss = energy_boundary(self.score(model), chosen.state, start, chosen.forces_per_kT)
+        if self.is_potential:
+            loss = loss + value_errors(
+                self.form.potential(model)(chosen.state, start), chosen.energies_per_kT
+            )
+        if batch.progress < WARM_UP:
+            return loss
+        noised, time = self._noised(chosen.state, batch)
+        return loss + self.emphasis.residual * self._residual(model, noised, time)
+
+    def score(self, model: nn.Module) -> Score:
+        """The gradient of the potential, or the free score."""
+        if self.is_potential:
+            return potential_score(self.form.potential(model))
+        return self.form.score(model)
+
     def _residual(self, model: nn.Module, noised: State, time: Tensor) -> Float[Tensor, " batch"]:
         """Square of the residual in units of what the terms of the equation reach in the narrowest mode."""
         width = self.emphasis.scale(leading(self.process).sigma(time))
         if self.is_potential:
-            potential = self.potential(model)
+            potential = self.form.potential(model)
             residual = potential_residual(potential, self.process, noised, time, self.divergence)
+            residual = residual - residual.mean() if self.emphasis.free_constant else residual
             return (width**2 * residual).square()
         first, second = (self._score_residual(model, noised, time, width) for _ in range(2))
         return product_of_estimates(first, second)
@@ -141,12 +174,13 @@ class EnergyLoss:
         return {field: over_trailing(width**3, x) * x for field, x in residual.items()}
 
     def _noised(self, clean: State, batch: Batch) -> tuple[State, Tensor]:
-        """Structures at times t = t_max u^2, one u in each of as many equal intervals."""
+        """Structures at times t = t_max u^2: one u in each of as many equal intervals, or the same u for all."""
         own, count = leading(self.process), len(batch.indices)
-        drawn = torch.rand(count, generator=batch.generator)
-        uniform = ((torch.arange(count) + drawn) / count).to(next(iter(clean.values())))
+        drawn = torch.rand(count, generator=batch.generator, device=batch.generator.device)
+        strata = (torch.arange(count, device=drawn.device) + drawn) / count
+        uniform = drawn[:1].expand(count) if self.emphasis.free_constant else strata
         latest = self.emphasis.latest(batch.progress) * (own.maximal_time - own.minimal_time)
-        time = own.minimal_time + latest * uniform**2
+        time = own.minimal_time + latest * uniform.to(next(iter(clean.values()))) ** 2
         noise = {field: self.process[field].noise(x, batch.generator) for field, x in clean.items()}
         return {field: self.process[field].perturb(x, time, noise[field]) for field, x in clean.items()}, time
 

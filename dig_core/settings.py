@@ -26,7 +26,8 @@ Platform = Literal["Reference", "CPU", "CUDA", "OpenCL", "HIP"]
 _RESERVED = """
 all build cache check compare_samplers condense_reference config dataset example download downloads estimate_density evaluate
 figures help interpolate logs metrics model none null prepare prepare_reference pretrain readme
-reference relax relaxed report results sample samples simulate simulate_competitor simulation tables test topology train
+reference relax relaxed report results sample samples simulate simulate_competitor simulate_pretraining simulation tables test
+topology train
 """
 RESERVED_NAMES = frozenset(_RESERVED.split())
 
@@ -132,6 +133,32 @@ class Dynamics(Settings):
         return self
 
 
+class State(Settings):
+    """A region of the torsion plane; an interval whose end is below its start wraps through 180 degrees."""
+
+    phi_deg: tuple[Degrees, Degrees] = Field(description="Start and end in phi, degrees")
+    psi_deg: tuple[Degrees, Degrees] = Field(description="Start and end in psi, degrees")
+
+    @model_validator(mode="after")
+    def _has_width(self) -> Self:
+        for key in ("phi_deg", "psi_deg"):
+            low, high = getattr(self, key)
+            if low == high:
+                raise ValueError(
+                    f"expected two different angles in {key}; got {low} twice."
+                    " Write [-180.0, 180.0] for the whole period"
+                )
+        return self
+
+
+class Subset(Settings):
+    """Fewer training frames than there are: what can be learned from little."""
+
+    frames: int = Field(ge=20, description="Frames, drawn by weight without replacement; they weigh the same")
+    region: State = Field(description="Region of the torsion plane that they are drawn from")
+    seed: Seed = Field(description="Seed of the draw")
+
+
 class Simulate(Dynamics):
     """Molecular dynamics that the workflow runs itself: independent replicas and an honest competitor."""
 
@@ -141,6 +168,10 @@ class Simulate(Dynamics):
         description="Plain dynamics at the cost of training and sampling, in ns; null leaves it out"
     )
     tight_reference: Name | None = Field(description="Bundled reference histogram, or null")
+    simulations_of: Name | None = Field(
+        None, description="Study whose replicas are used instead of own ones; null: own ones"
+    )
+    subset: Subset | None = Field(None, description="Train on some of the frames only; null: on all")
 
     def dynamics(self, replica: str) -> Dynamics:
         """Return the settings of one run: replica '1', '2', ... or 'competitor' (plain dynamics)."""
@@ -181,6 +212,8 @@ class Trajectory(Settings):
     )
     competitor_duration_ns: None = Field(None, description="Always null: nothing is simulated")
     tight_reference: Name | None = Field(None, description="Bundled reference histogram, or null")
+    simulations_of: None = Field(None, description="Always null: nothing is simulated")
+    subset: Subset | None = Field(None, description="Train on some of the frames only; null: on all")
 
     @model_validator(mode="after")
     def _weights_per_file(self) -> Self:
@@ -248,7 +281,9 @@ class VarianceExploding(Settings):
 class Training(Settings):
     """Denoising score matching."""
 
-    steps: PositiveInt = Field(description="Optimiser steps")
+    steps: int = Field(
+        ge=0, description="Optimiser steps; 0 leaves the weights as pre-training has made them"
+    )
     batch_size: PositiveInt = Field(
         description="Noised structures per step; frames appear twice, with opposite noise"
     )
@@ -271,6 +306,94 @@ class Training(Settings):
     )
     checkpoint_interval_steps: PositiveInt = Field(description="Steps between two restart points")
     seed: Seed = Field(description="Seed of weights, batches and noise")
+
+
+class HotDynamics(Settings):
+    """Plain dynamics at a higher temperature: structures of low energy in several basins, without useful weights."""
+
+    kind: Literal["hot_dynamics"] = Field(description="How structures are found")
+    temperature_K: PositiveFloat = Field(description="Temperature of the dynamics in K")
+    duration_ns: PositiveFloat = Field(description="Time in ns")
+    frame_interval_ps: PositiveFloat = Field(description="Time between two structures in ps")
+
+
+class BiasedDynamics(Settings):
+    """Dynamics with the bias of `data.bias`: structures with the weights of the study's temperature."""
+
+    kind: Literal["biased_dynamics"] = Field(description="How structures are found")
+    build_duration_ns: PositiveFloat = Field(
+        description="Time during which the bias grows in ns; not analysed"
+    )
+    duration_ns: PositiveFloat = Field(description="Time after that in ns")
+    frame_interval_ps: PositiveFloat = Field(description="Time between two structures in ps")
+
+
+class ParallelTempering(Settings):
+    """Replicas at several temperatures that exchange structures: those at the study's temperature, equally weighted."""
+
+    kind: Literal["parallel_tempering"] = Field(description="How structures are found")
+    higher_temperatures_K: tuple[PositiveFloat, ...] = Field(
+        min_length=1, description="Temperatures above the study's, in K, rising"
+    )
+    exchange_interval_ps: PositiveFloat = Field(description="Time between two attempted exchanges in ps")
+    duration_ns: PositiveFloat = Field(description="Time of each replica in ns")
+    frame_interval_ps: PositiveFloat = Field(description="Time between two structures in ps")
+
+
+class DenoisingLoss(Settings):
+    """Denoising of the structures by weight; they stay in the mix while the study's own frames train."""
+
+    kind: Literal["denoising"] = Field(description="What is learned from the structures")
+
+
+class FokkerPlanckLoss(Settings):
+    """The Fokker-Planck equation at all times and the forces at the smallest noise (PIDP)."""
+
+    kind: Literal["fokker_planck"] = Field(description="What is learned from the structures")
+    form: Literal["score", "potential"] = Field(
+        description="score: the paper's free vector; potential: log q, of which the score is the gradient"
+    )
+    narrowest: PositiveFloat = Field(
+        description="Width of the stiffest vibration in standard deviations of the data: the scale of residuals"
+    )
+    residual: PositiveFloat = Field(description="Weight of the residual against the boundary")
+    curriculum: Fraction = Field(
+        gt=0.0, description="Share of the steps in which the times of the residual grow from 0 to 1"
+    )
+
+
+class ForceLoss(Settings):
+    """The score of the energy's harmonic expansion as target at small noise."""
+
+    kind: Literal["forces"] = Field(description="What is learned from the structures")
+    largest_noise: PositiveFloat = Field(
+        description="Up to which noise the expansion is trusted, in standard deviations of the data"
+    )
+
+
+class Pretraining(Settings):
+    """Training from energies and forces before the training on frames."""
+
+    structures: Annotated[HotDynamics | BiasedDynamics | ParallelTempering, Field(discriminator="kind")] = (
+        Field(description="Structures that the force field is asked about")
+    )
+    loss: Annotated[DenoisingLoss | FokkerPlanckLoss | ForceLoss, Field(discriminator="kind")] = Field(
+        description="What is learned from them"
+    )
+    steps: PositiveInt = Field(description="Optimiser steps")
+    batch_size: PositiveInt = Field(description="Structures per step")
+    learning_rate: PositiveFloat = Field(description="Largest learning rate")
+    warmup_steps: int = Field(ge=0, description="Steps of linear warm-up")
+    seed: Seed = Field(description="Seed of the structures, of the initial weights and of the noise")
+
+    @model_validator(mode="after")
+    def _denoising_has_weights(self) -> Self:
+        if self.loss.kind == "denoising" and self.structures.kind == "hot_dynamics":
+            raise ValueError(
+                "expected structures with weights for loss.kind: denoising; got hot_dynamics."
+                " Use biased_dynamics or parallel_tempering"
+            )
+        return self
 
 
 class Relaxation(Settings):
@@ -302,24 +425,6 @@ class Sampler(Settings):
     relaxation: Relaxation | None = Field(
         None, description="Short dynamics of the samples with the true forces; null leaves it out"
     )
-
-
-class State(Settings):
-    """A region of the torsion plane; an interval whose end is below its start wraps through 180 degrees."""
-
-    phi_deg: tuple[Degrees, Degrees] = Field(description="Start and end in phi, degrees")
-    psi_deg: tuple[Degrees, Degrees] = Field(description="Start and end in psi, degrees")
-
-    @model_validator(mode="after")
-    def _has_width(self) -> Self:
-        for key in ("phi_deg", "psi_deg"):
-            low, high = getattr(self, key)
-            if low == high:
-                raise ValueError(
-                    f"expected two different angles in {key}; got {low} twice."
-                    " Write [-180.0, 180.0] for the whole period"
-                )
-        return self
 
 
 class SamplerComparison(Settings):
@@ -359,6 +464,9 @@ class Study(Settings):
     process: Annotated[VariancePreserving | VarianceExploding, Field(discriminator="kind")] = Field(
         description="Diffusion process"
     )
+    pretraining: Pretraining | None = Field(
+        None, description="Training from energies before that on frames; null leaves it out"
+    )
     training: Training = Field(description="Training of the score network")
     sampler: Sampler = Field(description="Drawing structures")
     evaluation: Evaluation = Field(description="Comparison with the reference")
@@ -373,6 +481,26 @@ class Study(Settings):
         return self
 
     @model_validator(mode="after")
+    def _pretraining_has_forces(self) -> Self:
+        if self.pretraining is None and self.training.steps == 0:
+            raise ValueError(
+                "expected training.steps >= 1 without pretraining; got 0. Train, or add pretraining"
+            )
+        if self.pretraining is None:
+            return self
+        if self.data.source != "simulate":
+            raise ValueError(
+                "expected data.source: simulate where there is pretraining, whose dynamics takes its settings;"
+                f" got {self.data.source}. Write pretraining: null"
+            )
+        if self.pretraining.structures.kind == "biased_dynamics" and self.data.bias is None:
+            raise ValueError(
+                "expected data.bias where pretraining has biased_dynamics; got null. State the bias, or use"
+                " parallel_tempering"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _relaxation_has_forces(self) -> Self:
         if self.sampler.relaxation is not None and not self.data.force_field:
             raise ValueError(
@@ -382,12 +510,25 @@ class Study(Settings):
         return self
 
 
+class Comparison(Settings):
+    """Studies that differ in something, each run with several seeds."""
+
+    studies: tuple[Name, ...] = Field(min_length=1, description="Studies, a row each")
+    seeds: tuple[Seed, ...] = Field(
+        min_length=2,
+        description="Seeds of pre-training, training and sampling; <study>_seed<k> is the study with seed k",
+    )
+
+
 class Workflow(Settings):
     """config/config.yaml: which studies, which figures."""
 
     studies: tuple[Name, ...] = Field(min_length=1, description="Studies, names of files in config/systems")
     figures: dict[Literal["figure_2a"], tuple[Name, ...]] = Field(
         description="Figure: studies whose landscapes it shows"
+    )
+    comparisons: dict[Literal["table_pidp"], Comparison] = Field(
+        {}, description="Table: studies that it compares; made only when the table is asked for"
     )
 
     @model_validator(mode="after")

@@ -15,14 +15,13 @@ from typing import Any
 
 import pandas
 import torch
-from jaxtyping import Float
 from torch import Tensor, nn
 
-from dig_core.diffusion.losses import Batch
+from dig_core.diffusion.losses import Batch, Loss
 from dig_core.optimizers import optimizers
 from dig_core.runtime import atomic, fingerprint, progress
 
-Loss = Callable[[nn.Module, Batch], Float[Tensor, " batch"]]
+HISTORY = ["step", "training_loss", "validation_loss", "learning_rate"]
 
 
 @dataclass(frozen=True)
@@ -114,22 +113,36 @@ class Result:
     cpu_seconds: float
 
 
+@dataclass(frozen=True)
+class Material:
+    """What a network is trained on.
+
+    Args:
+        dataset, descriptors: arrays of the frames, and of every target's molecule.
+        pretrained: a checkpoint whose weights are the start, and whose scale of the data is kept; None: random weights.
+        loss: what makes the loss, one of `dig_core.systems.PRETRAINING`; None: denoising of the frames.
+    """
+
+    dataset: Mapping[str, Any]
+    descriptors: Mapping[str, Any]
+    pretrained: Mapping[str, Any] | None = None
+    loss: Callable[..., tuple[Loss, dict[str, Tensor], float]] | None = None
+
+
 def train_system(
-    system: ModuleType,
-    dataset: Mapping[str, Any],
-    descriptors: Mapping[str, Any],
-    settings: Mapping[str, Any],
-    restart: Path,
-    device: str,
+    system: ModuleType, material: Material, settings: Mapping[str, Any], restart: Path, device: str
 ) -> Result:
     """Train the network of a kind of system (a module of dig_core.systems) on a dataset.
 
     Args:
-        dataset, descriptors: arrays of the frames, and of every target's molecule.
-        settings: `kind, model, process, training, temperature_K` of the study; they go into the checkpoint.
+        settings: `kind, model, process, training, temperature_K` of the study, and `pretraining` for a training from energies;
+            they go into the checkpoint.
         restart: file of the restart point.
     """
-    loss, frames, scale = system.denoising_loss(dataset, descriptors, settings, device)
+    dataset, descriptors, pretrained = material.dataset, material.descriptors, material.pretrained
+    known = {"scale_angstrom": pretrained["scale_angstrom"]} if pretrained else {}
+    make_loss = material.loss or system.denoising_loss
+    loss, frames, scale = make_loss(dataset, descriptors, {**settings, **known}, device)
     hashes = {name: system.descriptor_hash(molecule) for name, molecule in descriptors.items()}
     description = {
         "kind": settings["kind"],
@@ -138,10 +151,14 @@ def train_system(
         "scale_angstrom": scale,
     }
     data = [dataset[key].tobytes() for key in sorted(dataset) if key != "provenance"]
+    if pretrained:
+        data += [value.numpy().tobytes() for value in pretrained["weights"].values()]
     mark = fingerprint(json.dumps(description, sort_keys=True), *data)
     values = {key: settings["training"][key] for key in Schedule.__dataclass_fields__ if key != "fingerprint"}
     torch.manual_seed(values["seed"])  # of the initial weights; everything else has its own generator
     network = system.network(settings["model"]).to(device)
+    if pretrained:
+        network.load_state_dict(pretrained["weights"])
     trainer = train(network, loss, frames, Schedule(**values, fingerprint=mark), restart)
     return Result(trainer.averaged, description, trainer.history, trainer.spent())
 
@@ -284,7 +301,7 @@ def load_checkpoint(path: Path, kind: str) -> dict[str, Any]:
 def save_history(path: str | Path, history: list[dict[str, float | int]]) -> None:
     """Write the history as CSV, a row per report."""
     with atomic(path) as temporary:
-        pandas.DataFrame(history).to_csv(temporary, index=False)
+        pandas.DataFrame(history, columns=HISTORY).to_csv(temporary, index=False)
 
 
 def read_tensors(path: Path) -> dict[str, Any]:

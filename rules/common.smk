@@ -148,7 +148,7 @@ def replica_files(system, target, held_out):
     """Frames that train, or those that are held out: simulated replicas, or the user's files."""
     data = CONFIG.studies[system].data
     if simulated(system):
-        folder = f"results/{system}/{target}/simulation"
+        folder = f"results/{data.simulations_of or system}/{target}/simulation"
         files = [f"{folder}/{replica}.npz" for replica in range(1, data.replicas + 1)]
     else:
         files = list(data.files)
@@ -196,6 +196,51 @@ def competitor_file(wildcards):
     if CONFIG.studies[wildcards.system].data.competitor_duration_ns is None:
         return []
     return f"results/{wildcards.system}/{wildcards.target}/simulation/competitor.npz"
+
+
+def pretrained_file(wildcards):
+    """The weights that the training starts from, where the study asks for pre-training."""
+    if CONFIG.studies[wildcards.system].pretraining is None:
+        return []
+    return f"results/{wildcards.system}/model/pretrained.pt"
+
+
+def kept_files(wildcards):
+    """Weighted structures of the pre-training, which stay in the mix: of every target."""
+    pretraining = CONFIG.studies[wildcards.system].pretraining
+    if pretraining is None or pretraining.loss.kind != "denoising":
+        return []
+    return of_targets("results/{system}/{target}/simulation/pretraining.npz")(wildcards)
+
+
+def exploration_file(wildcards):
+    """Weighted structures of the pre-training of one target, where there are any."""
+    if not kept_files(wildcards):
+        return []
+    return (
+        f"results/{wildcards.system}/{wildcards.target}/simulation/pretraining.npz"
+    )
+
+
+def pretraining_record(wildcards):
+    """What the pre-training took, where the study asks for it."""
+    if CONFIG.studies[wildcards.system].pretraining is None:
+        return []
+    return f"results/{wildcards.system}/model/pretraining.json"
+
+
+def exploration_settings(wildcards):
+    """What the structures of the pre-training depend on: not on how they are learned from."""
+    study = SETTINGS[wildcards.system]
+    names = ("force_field", "platform", "timestep_fs", "friction_per_ps")
+    names += ("hydrogen_mass_amu", "checkpoint_interval_ps", "bias")
+    pretraining = study["pretraining"]
+    asked = {key: pretraining[key] for key in ("structures", "seed")}
+    return {
+        "data": {name: study["data"][name] for name in names},
+        "pretraining": {**asked, "loss": {"kind": pretraining["loss"]["kind"]}},
+        "temperature_K": study["temperature_K"],
+    }
 
 
 def relaxed_file(wildcards):

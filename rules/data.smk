@@ -66,6 +66,28 @@ use rule simulate as simulate_competitor with:
         partial="results/{system}/{target}/simulation/competitor.partial",
 
 
+rule simulate_pretraining:
+    """Find structures for the pre-training and ask the force field about them; every call is counted."""
+    input:
+        topology="results/{system}/{target}/topology.pdb",
+        molecule="results/{system}/{target}/molecule.npz",
+    output:
+        structures="results/{system}/{target}/simulation/pretraining.npz",
+    log:
+        "results/logs/simulate_pretraining/{system}_{target}.log",
+    conda:
+        "../envs/learning.yaml"
+    threads: 1
+    resources:
+        mem_mb=memory("simulate_pretraining"),
+        runtime=minutes("simulate_pretraining"),
+    params:
+        study=exploration_settings,
+        partial="results/{system}/{target}/simulation/pretraining.partial",
+    script:
+        "../workflow_scripts/simulate_pretraining.py"
+
+
 rule prepare:
     """Collect the frames of all targets that train the network."""
     input:
@@ -85,6 +107,7 @@ rule prepare:
         runtime=minutes("prepare"),
     params:
         data=reading_settings,
+        subset=setting("data", "subset"),
         targets=setting("targets"),
         temperature_K=setting("temperature_K"),
     script:

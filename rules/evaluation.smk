@@ -7,8 +7,10 @@ rule evaluate:
         topology="results/{system}/{target}/topology.pdb",
         molecule="results/{system}/{target}/molecule.npz",
         training="results/{system}/model/training.json",
+        pretraining=pretraining_record,
         competitor=competitor_file,
         relaxed=relaxed_file,
+        exploration=exploration_file,
         tight_reference=tight_reference_file,
         library=library(
             "evaluation/energy_distributions.py",

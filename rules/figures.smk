@@ -166,7 +166,7 @@ rule figure_2a:
         "../workflow_scripts/figure_2a.py"
 
 
-for study in CONFIG.studies:
+for study in CONFIG.listed:
 
     rule:
         """Make everything about this study: metrics, figures and table."""

@@ -1,7 +1,39 @@
+rule pretrain:
+    """Train the score network from energies and forces before any frame is seen; goes on where an interrupted run stopped."""
+    input:
+        structures=of_targets("results/{system}/{target}/simulation/pretraining.npz"),
+        molecules=of_targets("results/{system}/{target}/molecule.npz"),
+    output:
+        checkpoint="results/{system}/model/pretrained.pt",
+        history="results/{system}/model/pretraining_history.csv",
+        training="results/{system}/model/pretraining.json",
+    log:
+        "results/logs/pretrain/{system}.log",
+    conda:
+        "../envs/learning.yaml"
+    threads: 1
+    resources:
+        mem_mb=memory("pretrain"),
+        runtime=minutes("pretrain"),
+    params:
+        kind=setting("kind"),
+        targets=setting("targets"),
+        model=setting("model"),
+        process=setting("process"),
+        pretraining=setting("pretraining"),
+        training=setting("training"),
+        temperature_K=setting("temperature_K"),
+        partial="results/{system}/model/pretrained.partial.pt",
+    script:
+        "../workflow_scripts/pretrain.py"
+
+
 rule train:
     """Train the score network of a study; goes on where an interrupted run stopped."""
     input:
         dataset="results/{system}/dataset.npz",
+        pretrained=pretrained_file,
+        kept=kept_files,
         molecules=of_targets("results/{system}/{target}/molecule.npz"),
     output:
         checkpoint="results/{system}/model/checkpoint.pt",

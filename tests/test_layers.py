@@ -23,7 +23,7 @@ ALLOWED = {
     "geometry": LOW,
     "rotations": LOW,
     **{name: LOW | {"runtime"} for name in FIVE},
-    "systems": LOW | FIVE | {"runtime", "settings", "config"},
+    "systems": LOW | FIVE | {"pretraining", "runtime", "settings", "config"},
     "training": LOW | FIVE | {"systems", "optimizers", "runtime", "settings", "config"},
     "pretraining": LOW | FIVE | {"runtime"},
     "sampling": LOW | FIVE | {"systems", "runtime", "settings", "config"},

@@ -10,7 +10,7 @@ from dig_core.diffusion.processes import VariancePreserving
 from dig_core.diffusion.samplers import SAMPLERS, sampling_times
 from dig_core.energies.analytic import GaussianMixture
 from dig_core.models.potential import PointNetwork
-from dig_core.pretraining import FIELD, Emphasis, EnergyLoss, relevant_structures, value_errors
+from dig_core.pretraining import FIELD, Emphasis, EnergyLoss, PointForm, relevant_structures, value_errors
 from dig_core.training import Schedule, train
 
 PROCESS = {FIELD: VariancePreserving("linear")}
@@ -20,7 +20,10 @@ ENERGY = GaussianMixture(np.array([0.8, 0.2]), np.array([[-1.0], [1.2]]), 0.25)
 def energy_loss(residual: float = 0.5, **changes) -> EnergyLoss:
     """As many structures near one mode as near the other: they know nothing of the weights."""
     structures = relevant_structures(ENERGY, (-2.5, 2.5), 4000, np.random.default_rng(0))
-    return EnergyLoss(structures, PROCESS, ExactDivergence(), Emphasis(0.25, residual), **changes)
+    emphasis = Emphasis(0.25, residual)
+    return EnergyLoss(
+        structures, PROCESS, ExactDivergence(), emphasis, PointForm(PROCESS, emphasis), **changes
+    )
 
 
 def trained(loss: EnergyLoss, tmp_path, steps: int) -> PointNetwork:
@@ -59,7 +62,9 @@ def test_a_potential_learns_the_weights_of_separated_modes_from_energies(tmp_pat
     # Structures are half and half: too little training ends between that and the truth.
     assert weight_of_the_right_mode(loss.score(network)) == pytest.approx(0.2, abs=0.05)
     grid = torch.linspace(-3, 3, 600)[:, None]
-    log_p = loss.potential(network)({FIELD: grid}, torch.full((600,), PROCESS[FIELD].minimal_time)).detach()
+    log_p = loss.form.potential(network)(
+        {FIELD: grid}, torch.full((600,), PROCESS[FIELD].minimal_time)
+    ).detach()
     assert torch.softmax(log_p, 0)[grid[:, 0] > 0].sum().item() == pytest.approx(0.2, abs=0.03)
 
 

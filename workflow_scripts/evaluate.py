@@ -1,6 +1,7 @@
 """Compare the samples of a target with the held-out reference, the noise floor and plain dynamics."""
 
 import json
+from pathlib import Path
 
 from dig_core.config import validated
 from dig_core.evaluation.tight_reference import tight_reference_of
@@ -25,12 +26,14 @@ def main(job):
         load_arrays(job.input.competitor) if job.input.competitor else None,
         tight_reference_of(*job.input.tight_reference, *same) if job.input.tight_reference else None,
         load_arrays(job.input.relaxed) if job.input.relaxed else None,
+        load_arrays(job.input.exploration) if job.input.exploration else None,
     )
     settings = validated(Evaluation, job.params.evaluation, "evaluation")
     study = Study(settings, job.params.temperature_K)
     evaluated = evaluate(sources, study)
-    with open(job.input.training, encoding="utf-8") as file:
-        costs = cost_metrics(sources, json.load(file), energy)
+    records = [Path(file) for file in (job.input.training, job.input.pretraining) if file]
+    training = {k: v for file in records for k, v in json.loads(file.read_text(encoding="utf-8")).items()}
+    costs = cost_metrics(sources, training, energy)
     origin = provenance({"evaluation": job.params.evaluation}, job.input, None, started)
     save_arrays(job.output.evaluation, origin, **evaluation_arrays(sources, study, evaluated))
     write_json(job.output.metrics, evaluated.metrics | costs)

@@ -2,6 +2,7 @@
 
 from dig_core.data.datasets import read_frames
 from dig_core.runtime import load_arrays, provenance, run, save_arrays, start
+from dig_core.systems.molecule_subset import subset
 
 
 def main(job):
@@ -9,13 +10,15 @@ def main(job):
     started = start()
     targets, data = list(job.params.targets), job.params.data
     per_target = len(job.input.frames) // len(targets)
+    settings = {"data": data, "subset": job.params.subset, "temperature_K": job.params.temperature_K}
     dataset = {}
     for index, (target, molecule) in enumerate(zip(targets, job.input.molecules, strict=True)):
         files = job.input.frames[index * per_target : (index + 1) * per_target]
-        atoms = len(load_arrays(molecule)["atom_features"])
-        frames = read_frames(files, job.input.weights, data, atoms, held_out=False)
+        molecule = load_arrays(molecule)
+        frames = read_frames(files, job.input.weights, data, len(molecule["atom_features"]), held_out=False)
+        frames = subset(frames, molecule, job.params.subset) if job.params.subset else frames
         dataset |= {f"{target}.{name}": array for name, array in frames.items()}
-    origin = provenance({"data": data, "temperature_K": job.params.temperature_K}, job.input, None, started)
+    origin = provenance(settings, job.input, None, started)
     save_arrays(job.output.dataset, origin, **dataset)
 
 

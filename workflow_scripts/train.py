@@ -4,18 +4,21 @@ from pathlib import Path
 
 from dig_core.runtime import device, load_arrays, provenance, run, start, write_json
 from dig_core.systems import SYSTEMS
-from dig_core.training import save_checkpoint, save_history, train_system
+from dig_core.systems.molecule_subset import with_kept
+from dig_core.training import Material, load_checkpoint, save_checkpoint, save_history, train_system
 
 
 def main(job):
     """Write the checkpoint, the history and what training took."""
-    started = start()
-    dataset = load_arrays(job.input.dataset)
-    names = list(job.params.targets)
+    started, names = start(), list(job.params.targets)
+    kept = {name: load_arrays(file) for name, file in zip(names, job.input.kept, strict=False)}
+    dataset = with_kept(load_arrays(job.input.dataset), kept)
     descriptors = {name: load_arrays(file) for name, file in zip(names, job.input.molecules, strict=True)}
     settings = {key: job.params[key] for key in ("kind", "model", "process", "training", "temperature_K")}
-    system, partial = SYSTEMS[settings["kind"]], Path(job.params.partial)
-    result = train_system(system, dataset, descriptors, settings, partial, device())
+    file = job.input.pretrained
+    pretrained = load_checkpoint(Path(file), settings["kind"]) if file else None
+    material, partial = Material(dataset, descriptors, pretrained), Path(job.params.partial)
+    result = train_system(SYSTEMS[settings["kind"]], material, settings, partial, device())
     origin = provenance(settings, job.input, settings["training"]["seed"], started)
     save_history(job.output.history, result.history)
     write_json(job.output.training, {"seconds_train": result.cpu_seconds, "provenance": origin})

@@ -1,12 +1,12 @@
 """Denoising score matching, and the noise levels at which it is evaluated."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float, Int
-from torch import Tensor
+from torch import Tensor, nn
 
 from dig_core.diffusion.processes import Process, Score, State, leading, over_trailing
 
@@ -18,6 +18,9 @@ class Batch:
     indices: Int[Tensor, " batch"]
     generator: torch.Generator
     progress: float = 1.0
+
+
+Loss = Callable[[nn.Module, Batch], Float[Tensor, " batch"]]
 
 
 def denoising_score_matching(

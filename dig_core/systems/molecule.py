@@ -4,7 +4,7 @@ Here the parts meet: force field and features, process and network, frames and l
 """
 
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -14,7 +14,7 @@ import numpy as np
 import openmm.app as app
 import openmm.unit as unit
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from dig_core.data import datasets, molecules, simulation
@@ -58,7 +58,7 @@ def build(target: Mapping[str, Any], data: Mapping[str, Any]) -> tuple[app.Topol
     if field is not None:
         molecular_system(topology, field, hydrogen_mass_amu=3.0)  # refused here, before anything long has run
     features = molecular_features(molecules.rdkit_molecule(topology, positions))
-    _metadynamics(data.get("bias"), features["backbone_torsions"])  # as well
+    metadynamics(data.get("bias"), features["backbone_torsions"])  # as well
     return topology, features | {"positions_angstrom": np.asarray(positions, dtype=np.float32)}
 
 
@@ -91,7 +91,7 @@ def run_dynamics(
     system = molecular_system(topology, force_field(tuple(data["force_field"])), data["hydrogen_mass_amu"])
     protocol = simulation.Protocol(
         temperature_K=temperature_K,
-        metadynamics=_metadynamics(data["bias"], molecule["backbone_torsions"]),
+        metadynamics=metadynamics(data["bias"], molecule["backbone_torsions"]),
         **{name: data[name] for name in PROTOCOL_SETTINGS},
     )
     return simulation.simulate(system, topology, molecule["positions_angstrom"], protocol, folder)
@@ -102,7 +102,8 @@ PROTOCOL_SETTINGS = (
 )  # fmt: skip
 
 
-def _metadynamics(bias: Mapping[str, Any] | None, torsions: np.ndarray) -> simulation.Metadynamics | None:
+def metadynamics(bias: Mapping[str, Any] | None, torsions: np.ndarray) -> simulation.Metadynamics | None:
+    """The bias on backbone torsions that a study asks for."""
     if bias is None:
         return None
     if len(torsions) == 0:
@@ -176,7 +177,8 @@ class DenoisingLoss:
         Only the first half of the indices is used, each twice, with opposite noise: what is odd in the noise cancels, which
         halves the variance of the gradient at noise well below the size of the molecule.
         """
-        target, local = self._target(batch.indices[: (len(batch.indices) + 1) // 2])
+        own_indices = batch.indices[: (len(batch.indices) + 1) // 2]
+        target, local = indices_of_one_target(own_indices, [len(frames) for frames in self.frames])
         frames, time = self.frames[target][local], self._levels(len(local), batch.generator)
         noise = self.process[FIELD].noise(frames, batch.generator)
         clean, noise = {FIELD: frames.repeat(2, 1, 1)}, {FIELD: torch.cat([noise, -noise])}
@@ -203,16 +205,18 @@ class DenoisingLoss:
         levels = self._levels(10_000, torch.Generator().manual_seed(0))
         return self._emphasis(levels).mean().item()
 
-    def _target(self, indices: Tensor) -> tuple[int, Tensor]:
-        """The target of the first index, and the indices that belong to it, repeated to fill the batch.
 
-        They follow that target's own weights; a repeated frame gets noise of its own.
-        """
-        offsets = np.cumsum([0, *(len(frames) for frames in self.frames)])
-        target = int(np.searchsorted(offsets, int(indices[0]), side="right") - 1)
-        first, last = int(offsets[target]), int(offsets[target + 1])
-        own = indices[(indices >= first) & (indices < last)] - first
-        return target, own[torch.arange(len(indices), device=indices.device) % len(own)]
+def indices_of_one_target(indices: Int[Tensor, " batch"], sizes: Sequence[int]) -> tuple[int, Tensor]:
+    """The target of the first index, and the indices that belong to it, repeated to fill the batch.
+
+    Indices count through all targets, which have `sizes` frames. They follow that target's own weights; a repeated frame
+    gets noise of its own.
+    """
+    offsets = np.cumsum([0, *sizes])
+    target = int(np.searchsorted(offsets, int(indices[0]), side="right") - 1)
+    first, last = int(offsets[target]), int(offsets[target + 1])
+    own = indices[(indices >= first) & (indices < last)] - first
+    return target, own[torch.arange(len(indices), device=indices.device) % len(own)]
 
 
 @dataclass(frozen=True)
@@ -268,25 +272,21 @@ def denoising_loss(
     Args:
         dataset: `{target}.positions_angstrom` [frames, atoms, 3] and `{target}.weights` of every target.
         descriptors: molecule arrays of every target.
-        settings: `process` and `training` of the study.
+        settings: `process` and `training` of the study, and `scale_angstrom` where pre-training has set it.
 
     Returns:
         The loss; probabilities `train` and `validation` over all frames (targets count equally; validation frames are
         contiguous stretches at the end of each target); standard deviation of all coordinates in Angstrom.
     """
-    centred = {
-        name: processes.mean_free(torch.as_tensor(dataset[f"{name}.positions_angstrom"], dtype=torch.float32))
-        for name in descriptors
-    }
-    scale = float(np.sqrt(np.mean([positions.square().mean().item() for positions in centred.values()])))
+    frames, scale = mean_free_frames(dataset, descriptors, settings.get("scale_angstrom"))
+    frames = [own.to(device) for own in frames]
     graphs = [MolecularGraph.from_arrays(molecule, scale).to(device) for molecule in descriptors.values()]
-    frames = [(positions / scale).to(device) for positions in centred.values()]
     training = settings["training"]
     weights = [torch.as_tensor(dataset[f"{name}.weights"], dtype=torch.float32) for name in descriptors]
     drawn, factors = zip(
         *(importance_sampling(own, training["draw_exponent"]) for own in weights), strict=True
     )
-    probabilities = _split(drawn, training["validation_fraction"])
+    probabilities = frames_probabilities(drawn, training["validation_fraction"])
     process = diffusion_process(settings["process"])
     for name, own in zip(descriptors, frames, strict=True):
         nats = process[FIELD].prior_mismatch_nats(own.square().mean().item(), 3 * (own.shape[1] - 1))
@@ -301,7 +301,20 @@ def denoising_loss(
     return loss, {part: values.to(device) for part, values in probabilities.items()}, scale
 
 
-def _split(weights: Sequence[Tensor], validation_fraction: float) -> dict[str, Tensor]:
+def mean_free_frames(
+    dataset: Mapping[str, np.ndarray], names: Iterable[str], scale_angstrom: float | None = None
+) -> tuple[list[Float[Tensor, "frames atoms 3"]], float]:
+    """Mean-free positions of each target over the scale, by default the standard deviation of all coordinates in Angstrom."""
+    centred = [
+        processes.mean_free(torch.as_tensor(dataset[f"{name}.positions_angstrom"], dtype=torch.float32))
+        for name in names
+    ]
+    own = float(np.sqrt(np.mean([positions.square().mean().item() for positions in centred])))
+    scale = scale_angstrom or own
+    return [positions / scale for positions in centred], scale
+
+
+def frames_probabilities(weights: Sequence[Tensor], validation_fraction: float) -> dict[str, Tensor]:
     """Probabilities of training and of validation frames; the validation frames are the last ones of each target."""
     parts: dict[str, list[Tensor]] = {"train": [], "validation": []}
     for own in weights:

@@ -33,6 +33,8 @@ from dig_core.systems.molecule_series import (
 )
 
 SEED = 0
+# What is scored like the samples, and the ending of its keys.
+FLOORS = (("training", "noise_floor"), ("competitor", "equal_cost_md"), ("exploration", "exploration"))
 Scores = dict[str, float | int]
 
 
@@ -189,7 +191,7 @@ def share_with_interval(key: str, mark: Bool[np.ndarray, "samples"]) -> Scores:
 def competitor_metrics(study: Study, compared: Mapping[str, Series], measure: Yardstick) -> Scores:
     """Numbers of the noise floor and of plain dynamics: as many frames as samples, drawn by weight."""
     count, values = len(compared["samples"].weights), {}
-    for name, suffix in (("training", "noise_floor"), ("competitor", "equal_cost_md")):
+    for name, suffix in FLOORS:
         if name in compared:
             own = study.with_intervals(_drawn(study, compared[name], measure, count), compared[name])
             values |= suffixed(own, suffix)
@@ -310,11 +312,12 @@ def suffixed(values: Scores, suffix: str) -> Scores:
 
 
 def cost_metrics(sources: Sources, training: Mapping[str, Any], energy: Any | None) -> Scores:
-    """CPU seconds of training, sampling, relaxation and plain dynamics, and how many energies and forces were computed.
+    """CPU seconds of pre-training, training, sampling, relaxation and plain dynamics, and how many energies and forces were computed.
 
-    `training` is the record of the training job; `energy` is the energy function that counted its calls.
+    `training` holds the records of the jobs that train; `energy` is the energy function that counted its calls.
     """
-    values: Scores = {"seconds_train": float(training["seconds_train"])}
+    names = ("seconds_train", "seconds_pretrain", "force_calls_pretrain")
+    values: Scores = {name: training[name] for name in names if name in training}
     if "seconds_sample" in sources.samples:
         values["seconds_sample"] = float(sources.samples["seconds_sample"])
     if sources.competitor is not None:

@@ -21,7 +21,8 @@ class Sources:
     """The arrays of all files that are compared (`results/README.md` lists them); None where there is none.
 
     `training` has the keys of `reference`, those of the dataset without the target's name. `samples` has
-    `potential_energy_kJ_per_mol` where energies are wanted; `relaxed` are the same structures after their relaxation.
+    `potential_energy_kJ_per_mol` where energies are wanted; `relaxed` are the same structures after their relaxation, `exploration` the weighted
+    structures of the pre-training.
     """
 
     molecule: Arrays
@@ -31,6 +32,7 @@ class Sources:
     competitor: Arrays | None = None
     tight_reference: TightReference | None = None
     relaxed: Arrays | None = None
+    exploration: Arrays | None = None
 
 
 @dataclass(frozen=True)
@@ -94,7 +96,7 @@ def series(arrays: Arrays, plane: Coordinates, correlated: bool) -> Series:
 
 
 def all_series(sources: Sources, plane: Coordinates) -> dict[str, Series]:
-    """The series `samples, training, reference` and, where there are any, `competitor` and `relaxed`."""
+    """The series `samples, training, reference` and, where there are any, `competitor`, `relaxed` and `exploration`."""
     found = {"samples": series(sources.samples, plane, correlated=False)}
     for name in ("training", "reference", "competitor"):
         arrays = getattr(sources, name)
@@ -102,6 +104,8 @@ def all_series(sources: Sources, plane: Coordinates) -> dict[str, Series]:
             found[name] = series(arrays, plane, correlated=True)
     if sources.relaxed is not None:
         found["relaxed"] = series(sources.relaxed, plane, correlated=False)
+    if sources.exploration is not None:
+        found["exploration"] = series(sources.exploration, plane, correlated=True)
     return found
 
 

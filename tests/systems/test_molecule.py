@@ -6,10 +6,9 @@ import torch
 
 from dig_core.diffusion.losses import Batch
 from dig_core.systems.molecule import (
-    DenoisingLoss,
     build,
     denoising_loss,
-    diffusion_process,
+    indices_of_one_target,
     network,
     trained_model,
 )
@@ -37,15 +36,12 @@ TRAINING = {
 
 def test_batches_of_several_targets_follow_the_weights_of_their_own_frames():
     """Two targets of four frames with all weight on the first of one and on the last of the other."""
-    loss = DenoisingLoss(
-        [torch.zeros(4, 3, 3), torch.zeros(4, 3, 3)], [], [], diffusion_process(PROCESS), TRAINING
-    )
     probabilities = torch.tensor([0.5, 0, 0, 0, 0, 0, 0, 0.5])
     generator = torch.Generator().manual_seed(0)
     seen = {0: set(), 1: set()}
     for _ in range(50):
-        target, local = loss._target(
-            torch.multinomial(probabilities, 8, replacement=True, generator=generator)
+        target, local = indices_of_one_target(
+            torch.multinomial(probabilities, 8, replacement=True, generator=generator), [4, 4]
         )
         assert len(local) == 8
         seen[target] |= set(local.tolist())

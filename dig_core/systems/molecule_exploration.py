@@ -1,0 +1,117 @@
+"""Structures of a molecule that its force field is asked about before any training on frames, and what it answers.
+
+Every call of the force field is counted: steps of the dynamics, and structures whose forces are wanted afterwards.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import openmm
+import openmm.app as app
+from jaxtyping import Float
+
+from dig_core.data import simulation, tempering
+from dig_core.energies.openmm import OpenMMEnergy, force_field, molecular_system
+from dig_core.runtime import progress
+from dig_core.systems.molecule import metadynamics
+from dig_core.units import PS_PER_NS
+
+DISPLACEMENT_ANGSTROM = 1e-3
+Arrays = dict[str, np.ndarray]
+
+
+def explore(
+    topology_file: str | Path,
+    molecule: Mapping[str, np.ndarray],
+    study: Mapping[str, Any],
+    folder: Path,
+) -> Arrays:
+    """Structures with weights, energies and what the loss of the pre-training needs of the force field.
+
+    Args:
+        study: `data`, `pretraining` and `temperature_K` of a study.
+        folder: work folder of a dynamics under way.
+
+    Returns:
+        `positions_angstrom` [frames, atoms, 3], `weights` (sum 1; equal for hot dynamics, where they mean nothing),
+        `potential_energy_kJ_per_mol` [frames], `force_calls`, `cpu_seconds`; unless the loss is denoising
+        `forces_kJ_per_mol_angstrom` [frames, atoms, 3]; for the loss on forces `hessians_kJ_per_mol_angstrom2`
+        [frames, 3 atoms, 3 atoms], by central differences of forces.
+    """
+    data, settings = study["data"], study["pretraining"]
+    topology = app.PDBFile(str(topology_file)).topology
+    system = molecular_system(topology, force_field(tuple(data["force_field"])), data["hydrogen_mass_amu"])
+    # What the bias adds to a system must not reach the energies that are learned.
+    energy = OpenMMEnergy(
+        molecular_system(topology, force_field(tuple(data["force_field"])), 3.0), data["platform"]
+    )
+    if settings["structures"]["kind"] == "parallel_tempering":
+        found = tempering.parallel_tempering(
+            system, molecule["positions_angstrom"], _ladder(data, settings, study["temperature_K"])
+        )
+    else:
+        found = _dynamics(system, topology, molecule, study, folder)
+    names = ("positions_angstrom", "weights", "potential_energy_kJ_per_mol", "force_calls", "cpu_seconds")
+    arrays = {name: found[name] for name in names}
+    return arrays | _answers(energy, arrays, settings["loss"]["kind"])
+
+
+def _dynamics(
+    system: openmm.System,
+    topology: app.Topology,
+    molecule: Mapping[str, np.ndarray],
+    study: Mapping[str, Any],
+    folder: Path,
+) -> Arrays:
+    """One run of hot, or of biased dynamics."""
+    data, own = study["data"], study["pretraining"]["structures"]
+    hot = own["kind"] == "hot_dynamics"
+    bias = None if hot else {**data["bias"], "build_duration_ns": own["build_duration_ns"]}
+    protocol = simulation.Protocol(
+        temperature_K=own["temperature_K"] if hot else study["temperature_K"],
+        duration_ns=own["duration_ns"],
+        frame_interval_ps=own["frame_interval_ps"],
+        checkpoint_interval_ps=data["checkpoint_interval_ps"],
+        seed=study["pretraining"]["seed"],
+        metadynamics=metadynamics(bias, molecule["backbone_torsions"]),
+        **{name: data[name] for name in ("timestep_fs", "friction_per_ps", "platform")},
+    )
+    found = simulation.simulate(system, topology, molecule["positions_angstrom"], protocol, folder)
+    time_ns = own["duration_ns"] + (0.0 if hot else own["build_duration_ns"])
+    calls = protocol.steps(time_ns * PS_PER_NS + simulation.EQUILIBRATION_PS)
+    return found | {"force_calls": np.array(calls)}
+
+
+def _ladder(data: Mapping[str, Any], settings: Mapping[str, Any], temperature_K: float) -> tempering.Ladder:
+    own = settings["structures"]
+    return tempering.Ladder(
+        temperatures_K=(temperature_K, *own["higher_temperatures_K"]),
+        seed=settings["seed"],
+        **{name: data[name] for name in ("timestep_fs", "friction_per_ps", "platform")},
+        **{name: own[name] for name in ("duration_ns", "exchange_interval_ps", "frame_interval_ps")},
+    )
+
+
+def _answers(energy: OpenMMEnergy, arrays: Arrays, loss: str) -> Arrays:
+    """Forces, and Hessians where they are wanted, with all calls counted."""
+    if loss == "denoising":
+        return {}
+    positions = arrays["positions_angstrom"].astype(float)
+    energies, forces = energy(positions)
+    answers = {"potential_energy_kJ_per_mol": energies, "forces_kJ_per_mol_angstrom": forces}
+    if loss == "forces":
+        found = [hessian(energy, structure) for structure in progress(positions, "explore: Hessians")]
+        answers["hessians_kJ_per_mol_angstrom2"] = np.array(found, dtype=np.float32)
+    return answers | {"force_calls": arrays["force_calls"] + energy.calls}
+
+
+def hessian(
+    energy: OpenMMEnergy, positions: Float[np.ndarray, "atoms 3"]
+) -> Float[np.ndarray, "coordinates coordinates"]:
+    """Second derivatives of the energy in kJ/mol/Angstrom^2: central differences of the forces, made symmetric."""
+    steps = DISPLACEMENT_ANGSTROM * np.eye(positions.size).reshape(-1, *positions.shape)
+    (_, forward), (_, backward) = energy(positions + steps), energy(positions - steps)
+    slopes = (backward - forward).reshape(positions.size, -1) / (2 * DISPLACEMENT_ANGSTROM)
+    return 0.5 * (slopes + slopes.T)
