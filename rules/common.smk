@@ -217,9 +217,7 @@ def exploration_file(wildcards):
     """Weighted structures of the pre-training of one target, where there are any."""
     if not kept_files(wildcards):
         return []
-    return (
-        f"results/{wildcards.system}/{wildcards.target}/simulation/pretraining.npz"
-    )
+    return f"results/{wildcards.system}/{wildcards.target}/simulation/pretraining.npz"
 
 
 def pretraining_record(wildcards):
