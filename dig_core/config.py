@@ -54,7 +54,7 @@ def read_config(values: dict[str, Any], path: str | Path) -> Config:
         for name in comparison.studies:
             study = studies.get(name) or load_study(folder / f"{name}.yaml")
             studies |= {seeded_name(name, seed): seeded(study, seed) for seed in comparison.seeds}
-    _expect_simulations(studies, folder)
+    studies |= _simulating(studies, folder)
     return Config(studies, workflow.studies, dict(workflow.figures), dict(workflow.comparisons))
 
 
@@ -73,21 +73,20 @@ def seeded(study: Study, seed: int) -> Study:
     return Study.model_validate(values)
 
 
-def _expect_simulations(studies: dict[str, Study], folder: Path) -> None:
-    """Replicas of another study must be those of a study that is run, and of the same molecules."""
-    for name, study in list(studies.items()):
+def _simulating(studies: dict[str, Study], folder: Path) -> dict[str, Study]:
+    """The studies whose replicas others use; they must be of the same molecules, and have replicas of their own."""
+    found: dict[str, Study] = {}
+    for name, study in studies.items():
         other = study.data.simulations_of
-        if other is None:
-            continue
-        if other not in studies:
-            hint = suggestion(other, studies) or " Add it to studies"
-            raise ConfigError(
-                f"{folder / name}.yaml: data.simulations_of: expected a study that is listed under studies; got {other!r}.{hint}"
-            )
-        if study.targets != studies[other].targets:
-            raise ConfigError(
-                f"{folder / name}.yaml: data.simulations_of: expected the targets of {other}; got others. Write the same targets"
-            )
+        if other is not None:
+            found[other] = studies.get(other) or load_study(folder / f"{other}.yaml")
+            own = (found[other].data.source, found[other].data.simulations_of)
+            if own != ("simulate", None) or study.targets != found[other].targets:
+                raise ConfigError(
+                    f"{folder / name}.yaml: data.simulations_of: expected a study of the same targets that simulates"
+                    f" them itself; got {other}. Name another one"
+                )
+    return found
 
 
 def load_study(path: str | Path) -> Study:
@@ -311,7 +310,7 @@ def main(arguments: list[str]) -> int:
         for path in map(Path, arguments):
             is_workflow = path.name == "config.yaml"
             text = (
-                f"studies {', '.join(load_config(path).studies)}"
+                f"studies {', '.join(load_config(path).listed)}"
                 if is_workflow
                 else describe(load_study(path))
             )

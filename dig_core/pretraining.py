@@ -5,7 +5,7 @@ but nothing in its equation sees the weights of modes that are apart. The potent
 the energy at the boundary, and its equation carries them on: it finds the weights as well.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
@@ -14,12 +14,9 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from dig_core.diffusion.divergence import Divergence
 from dig_core.diffusion.fokker_planck import (
     Potential,
     energy_boundary,
-    fokker_planck_residual,
-    potential_residual,
     potential_score,
     product_of_estimates,
 )
@@ -129,11 +126,15 @@ class PointForm:
 
 @dataclass(frozen=True)
 class EnergyLoss:
-    """Boundary and residual of a network as a potential, or as a free score; a loss for `dig_core.training.train`."""
+    """Boundary and residual of a network as a potential, or as a free score; a loss for `dig_core.training.train`.
+
+    `residual` is `potential_residual` with a divergence for a potential; for a score `fokker_planck_residual` with a
+    divergence, or `reverse_step_residual` with a step.
+    """
 
     relevant: RelevantStructures
     process: Mapping[str, Process]
-    divergence: Divergence
+    residual: Callable[..., State | Tensor]
     emphasis: Emphasis
     form: Form
     is_potential: bool = True
@@ -163,14 +164,14 @@ class EnergyLoss:
         width = self.emphasis.scale(leading(self.process).sigma(time))
         if self.is_potential:
             potential = self.form.potential(model)
-            residual = potential_residual(potential, self.process, noised, time, self.divergence)
+            residual = self.residual(potential, self.process, noised, time)
             residual = residual - residual.mean() if self.emphasis.free_constant else residual
             return (width**2 * residual).square()
         first, second = (self._score_residual(model, noised, time, width) for _ in range(2))
         return product_of_estimates(first, second)
 
     def _score_residual(self, model: nn.Module, noised: State, time: Tensor, width: Tensor) -> State:
-        residual = fokker_planck_residual(self.score(model), self.process, noised, time, self.divergence)
+        residual = self.residual(self.score(model), self.process, noised, time)
         return {field: over_trailing(width**3, x) * x for field, x in residual.items()}
 
     def _noised(self, clean: State, batch: Batch) -> tuple[State, Tensor]:

@@ -11,7 +11,7 @@ os.environ.update(
 )
 
 from dig_core import costs
-from dig_core.config import ConfigError, plain, read_config
+from dig_core.config import ConfigError, plain, read_config, seeded_name
 
 
 configfile: os.path.join(workflow.basedir, "config", "config.yaml")
@@ -275,6 +275,31 @@ def study_results(study):
         f for n in study_figures(study) for f in figure_files(n, f"{folder}/figures")
     ]
     return [*metrics, *figures, f"results/tables/{study}.csv"]
+
+
+def compared_studies(table):
+    """The studies of a comparison, each as many times as it has seeds."""
+    comparison = CONFIG.comparisons.get(table)
+    if comparison is None:
+        return []
+    return [study for study in comparison.studies for _ in comparison.seeds]
+
+
+def compared_metrics(table):
+    """Metrics of every study of a comparison with every seed."""
+    comparison = CONFIG.comparisons.get(table)
+    if comparison is None:
+        return []
+    names = [
+        seeded_name(study, seed)
+        for study in comparison.studies
+        for seed in comparison.seeds
+    ]
+    return [
+        f"results/{name}/{target}/metrics.json"
+        for name in names
+        for target in CONFIG.studies[name].targets
+    ]
 
 
 def landscape_data(wildcards):

@@ -72,3 +72,34 @@ rule table_metrics:
         ),
     script:
         "../workflow_scripts/table_metrics.py"
+
+
+rule table_pidp:
+    """Compare ways to use energies: the studies that config/config.yaml lists for this table, each with its seeds."""
+    input:
+        metrics=compared_metrics("table_pidp"),
+        library=library("evaluation/tables.py"),
+    output:
+        table=report(
+            "results/tables/pidp.csv",
+            caption="captions.rst",
+            category="Figures",
+            labels={"content": "training from energies"},
+        ),
+    log:
+        "results/logs/table_pidp.log",
+    conda:
+        "../envs/simulation.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=10,
+    params:
+        studies=compared_studies("table_pidp"),
+        caption=(
+            "Alanine dipeptide from few frames that all have phi < 0, with and without energies: mean and standard"
+            " deviation over seeds of landscape, populations and energies, before and after a short run with the true"
+            " forces, with CPU seconds of all training and calls of the force field."
+        ),
+    script:
+        "../workflow_scripts/table_pidp.py"

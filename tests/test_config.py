@@ -17,6 +17,21 @@ ROOT = Path(__file__).parents[1]
 SHIPPED = sorted((ROOT / "config" / "systems").glob("*.yaml"))
 ALANINE = yaml.safe_load((ROOT / "config/systems/alanine_dipeptide.yaml").read_text())
 
+PRETRAINING = {
+    "structures": {
+        "kind": "hot_dynamics",
+        "temperature_K": 700.0,
+        "duration_ns": 0.1,
+        "frame_interval_ps": 0.2,
+    },
+    "loss": {"kind": "forces", "largest_noise": 0.1},
+    "steps": 10,
+    "batch_size": 8,
+    "learning_rate": 1.0e-3,
+    "warmup_steps": 2,
+    "seed": 1,
+}
+
 
 def changed(path: str, value: object) -> dict:
     """Return the alanine study with one value replaced (or added); `path` has dots."""
@@ -63,7 +78,7 @@ def test_shipped_studies_are_valid(path):
 
 def test_shipped_workflow_names_shipped_studies():
     config = load_config(ROOT / "config" / "config.yaml")
-    assert set(config.studies) <= {path.stem for path in SHIPPED}
+    assert set(config.listed) <= {path.stem for path in SHIPPED}
     assert config.studies["alanine_dipeptide"].targets["ala"].sequence == "ACE-ALA-NME"
 
 
@@ -117,6 +132,18 @@ def test_settings_are_frozen_and_return_as_plain_values():
             {"steps": 65},
             ["sampler.relaxation.timestep_fs", "got nothing", "(and 2 more)"],
         ),
+        (
+            "pretraining",
+            PRETRAINING | {"loss": {"kind": "denoising"}},
+            ["pretraining: ", "structures with weights", "parallel_tempering"],
+        ),
+        ("pretraining", PRETRAINING | {"step": 5}, ["pretraining: ", "Did you mean 'steps'?"]),
+        ("training.steps", 0, ["training.steps", "got 0", "add pretraining"]),
+        (
+            "data.subset",
+            {"frames": 2, "region": {"phi_deg": [0.0, 90.0], "psi_deg": [0.0, 90.0]}, "seed": 1},
+            ["data.subset.frames", "greater than or equal to 20"],
+        ),
         ("process.kind", "variance_explodin", ["process.kind", "Did you mean 'variance_exploding'?"]),
         ("process.sigma_max", 0.001, ["process", "sigma_min < sigma_max"]),
         ("process.sigma_mux", 1.0, ["process: ", "'sigma_mux'"]),
@@ -169,7 +196,7 @@ def test_unreadable_file_gives_one_line(tmp_path, content, told):
 
 
 def test_several_mistakes_are_counted(tmp_path):
-    values = changed("training.steps", 0)
+    values = changed("training.steps", -1)
     values["sampler"]["steps"] = 1
     assert mistake(tmp_path, values).endswith("(and 1 more)")
 
@@ -221,7 +248,7 @@ def test_unknown_base_suggests_the_nearest(tmp_path):
 
 
 def test_mistake_in_the_base_is_told_of_the_base(tmp_path):
-    write(tmp_path, "alanine", changed("training.steps", 0))
+    write(tmp_path, "alanine", changed("training.steps", -1))
     path = write(tmp_path, "short", {"based_on": "alanine", "training": {"steps": 7}})
     with pytest.raises(ConfigError, match=r"alanine\.yaml: training\.steps"):
         load_study(path)
@@ -325,3 +352,32 @@ def test_plan_is_bounded_by_the_chain_and_by_the_cores():
     assert costs.plan(jobs, cores=1) == (450.0, 6.0)
     assert costs.plan(jobs, cores=2) == (225.0, 6.0)
     assert costs.plan(jobs, cores=8) == (150.0, 6.0)
+
+
+def test_a_comparison_has_every_study_with_every_seed(tmp_path):
+    (tmp_path / "systems").mkdir()
+    write(tmp_path / "systems", "base", ALANINE)
+    few = {"based_on": "base", "data": {"simulations_of": "base"}, "pretraining": PRETRAINING}
+    write(tmp_path / "systems", "few", few)
+    comparisons = {"table_pidp": {"studies": ["few"], "seeds": [1, 7]}}
+    content = {"studies": ["few"], "figures": {"figure_2a": []}, "comparisons": comparisons}
+    config = load_config(write(tmp_path, "config", content))
+    assert config.listed == ("few",)
+    # The study that simulates is known as well, though nobody asks for its results.
+    assert set(config.studies) == {"few", "few_seed1", "few_seed7", "base"}
+    seeded = config.studies["few_seed7"]
+    assert (seeded.pretraining.seed, seeded.training.seed, seeded.sampler.seed) == (7, 7, 7)
+    assert seeded.data == config.studies["few"].data
+
+
+@pytest.mark.parametrize("other", ["few", "valine"])
+def test_replicas_of_another_study_are_of_the_same_molecules(tmp_path, other):
+    (tmp_path / "systems").mkdir()
+    write(tmp_path / "systems", "base", ALANINE)
+    write(
+        tmp_path / "systems", "valine", {"based_on": "base", "targets": {"val": {"sequence": "ACE-VAL-NME"}}}
+    )
+    write(tmp_path / "systems", "few", {"based_on": "base", "data": {"simulations_of": other}})
+    path = write(tmp_path, "config", {"studies": ["few"], "figures": {"figure_2a": []}})
+    with pytest.raises(ConfigError, match=r"data\.simulations_of: expected a study of the same targets"):
+        load_config(path)

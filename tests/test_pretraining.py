@@ -1,10 +1,13 @@
 """Training from energies alone, on a density whose modes are far apart and whose weights are known."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 import torch
 
 from dig_core.diffusion.divergence import ExactDivergence
+from dig_core.diffusion.fokker_planck import fokker_planck_residual, potential_residual
 from dig_core.diffusion.losses import Batch
 from dig_core.diffusion.processes import VariancePreserving
 from dig_core.diffusion.samplers import SAMPLERS, sampling_times
@@ -21,9 +24,9 @@ def energy_loss(residual: float = 0.5, **changes) -> EnergyLoss:
     """As many structures near one mode as near the other: they know nothing of the weights."""
     structures = relevant_structures(ENERGY, (-2.5, 2.5), 4000, np.random.default_rng(0))
     emphasis = Emphasis(0.25, residual)
-    return EnergyLoss(
-        structures, PROCESS, ExactDivergence(), emphasis, PointForm(PROCESS, emphasis), **changes
-    )
+    own = potential_residual if changes.get("is_potential", True) else fokker_planck_residual
+    residual_of = partial(own, divergence=ExactDivergence())
+    return EnergyLoss(structures, PROCESS, residual_of, emphasis, PointForm(PROCESS, emphasis), **changes)
 
 
 def trained(loss: EnergyLoss, tmp_path, steps: int) -> PointNetwork:

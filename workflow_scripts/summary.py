@@ -10,8 +10,9 @@ from dig_core.evaluation.tables import main_table
 
 def main(folder=Path("results"), config=Path("config/config.yaml")):
     """Return the exit status; 1 where a study has no metrics yet."""
-    for name, study in load_config(config).studies.items():
-        for target in study.targets:
+    settings = load_config(config)
+    for name in settings.listed:
+        for target in settings.studies[name].targets:
             path = folder / name / target / "metrics.json"
             if not path.is_file():
                 print(f"error: expected the file {path}; found none. Write: make demo", file=sys.stderr)

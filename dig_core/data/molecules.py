@@ -5,6 +5,7 @@ Every route ends in an OpenMM topology whose residues match the force field's te
 
 import io
 import itertools
+import random
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -29,6 +30,7 @@ CAP_ATOMS = {"ACE": {"CA": "CH3", "C": "C", "O": "O"}, "NME": {"N": "N", "CA": "
 # RDKit's sequence builder hangs CD1 on the atom that it calls CG2; the PDB calls that one CG1.
 ISOLEUCINE = {("ILE", "CG1"): "CG2", ("ILE", "CG2"): "CG1"}
 EMBEDDING_SEED = 1
+HYDROGEN_SEED = 1
 BOND_ORDER_ITERATIONS = 100_000  # the search is exponential: beyond some 70 atoms it would not end
 PEPTIDE_BOND = Chem.MolFromSmarts("[CX3](=[OX1])-!@[NX3;$(N[#6;!$(C=O)])]")
 
@@ -90,11 +92,17 @@ def from_pdb(path: str, force_field: app.ForceField | None = None) -> tuple[app.
 
 
 def with_force_field_hydrogens(pdb_block: str, force_field: app.ForceField) -> tuple[app.Topology, Positions]:
-    """Add the hydrogens of pH 7 (OpenMM's Modeller, on one thread) to the heavy atoms of a PDB text."""
+    """Add the hydrogens of pH 7 (OpenMM's Modeller, on one thread) to the heavy atoms of a PDB text, the same way every time."""
     pdb = app.PDBFile(io.StringIO(pdb_block))
     modeller = app.Modeller(pdb.topology, pdb.positions)
     modeller.deleteWater()
-    modeller.addHydrogens(force_field, pH=7.0, platform=openmm.Platform.getPlatformByName("Reference"))
+    # OpenMM places hydrogens by Python's global generator before it minimises them.
+    before = random.getstate()
+    random.seed(HYDROGEN_SEED)
+    try:
+        modeller.addHydrogens(force_field, pH=7.0, platform=openmm.Platform.getPlatformByName("Reference"))
+    finally:
+        random.setstate(before)
     return modeller.topology, _angstrom(modeller.positions)
 
 

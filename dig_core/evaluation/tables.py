@@ -4,6 +4,8 @@ import csv
 import io
 from collections.abc import Mapping, Sequence
 
+import numpy as np
+
 Row = dict[str, str | float | int]
 Metrics = Mapping[str, float | int]
 
@@ -50,6 +52,23 @@ MAIN = (
     ("energy_below_reference_p99_fraction", "energies below MD's p99"),
     ("energy_wasserstein_kJ_per_mol", "energy distance (kJ/mol)"),
 )
+# What studies with several seeds are compared by; relaxation changes only some of it.
+COMPARED = (
+    "jensen_shannon_nats",
+    "population_phi_positive",
+    "state_precision_phi_positive",
+    "coverage",
+    "mirror_image_fraction",
+    "valid_fraction",
+    "energy_median_kJ_per_mol",
+    "energy_below_reference_p99_fraction",
+)
+RELAXED = {f"{key}_relaxed": f"{key}_relaxed" for key in COMPARED}
+COSTS = {
+    "seconds_total": ("seconds_pretrain", "seconds_train"),
+    "force_calls": ("force_calls_pretrain",),
+    "force_calls_relax": ("force_calls_relax",),
+}
 HEADINGS = {
     "samples": "samples",
     "interval": "95 % interval",
@@ -93,6 +112,42 @@ def metrics_csv(metrics: Mapping[str, Metrics]) -> str:
             shown = {k: v if isinstance(v, str) else f"{v:.6g}" for k, v in row.items()}
             writer.writerow({"target": target, **shown})
     return text.getvalue()
+
+
+def comparison_rows(metrics: Mapping[str, Sequence[Metrics]]) -> list[Row]:
+    """Studies with several seeds side by side: a row per study, mean and standard deviation over the seeds of each column.
+
+    A study that pre-trains on weighted structures has a second row, those structures alone, at as many force calls.
+    """
+    rows = []
+    for study, seeds in metrics.items():
+        rows.append(_compared(study, seeds, {key: key for key in COMPARED} | RELAXED))
+        if any(f"{COMPARED[0]}_exploration" in own for own in seeds):
+            alone = {key: f"{key}_exploration" for key in COMPARED}
+            rows.append(_compared(f"{study}: its structures alone", seeds, alone))
+    return rows
+
+
+def comparison_csv(metrics: Mapping[str, Sequence[Metrics]]) -> str:
+    """`comparison_rows` as CSV text, four significant digits."""
+    rows, text = comparison_rows(metrics), io.StringIO()
+    columns = list(dict.fromkeys(column for row in rows for column in row))
+    writer = csv.DictWriter(text, columns, lineterminator="\n")
+    writer.writeheader()
+    for row in rows:
+        writer.writerow({k: v if isinstance(v, str) else f"{v:.4g}" for k, v in row.items()})
+    return text.getvalue()
+
+
+def _compared(name: str, seeds: Sequence[Metrics], keys: Mapping[str, str]) -> Row:
+    row: Row = {"study": name, "seeds": len(seeds)}
+    for column, parts in COSTS.items():
+        row[column] = float(np.mean([sum(own.get(part, 0) for part in parts) for own in seeds]))
+    for column, key in keys.items():
+        values = [own[key] for own in seeds if key in own]
+        if values:
+            row |= {column: float(np.mean(values)), f"{column}_sd": float(np.std(values, ddof=1))}
+    return row
 
 
 def main_table(metrics: Metrics) -> str:

@@ -6,6 +6,7 @@ boundary (PIDP, DiG section 2.2), and forces as targets of the score at small no
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from torch import Tensor, nn
 
 from dig_core.diffusion import processes
 from dig_core.diffusion.divergence import HutchinsonDivergence
-from dig_core.diffusion.fokker_planck import Potential
+from dig_core.diffusion.fokker_planck import Potential, ReverseStep, potential_residual, reverse_step_residual
 from dig_core.diffusion.losses import Batch, Loss, unit_variance_weight
 from dig_core.pretraining import Emphasis, EnergyLoss, RelevantStructures
 from dig_core.structure import MolecularGraph
@@ -171,8 +172,12 @@ def _fokker_planck(
     is_potential = own["form"] == "potential"
     emphasis = Emphasis(own["narrowest"], own["residual"], own["curriculum"], free_constant=is_potential)
     generator = torch.Generator(state.device).manual_seed(settings["seed"])
-    probe = HutchinsonDivergence(generator, probes=1)
-    return EnergyLoss(relevant, form.process, probe, emphasis, form, is_potential)
+    residual = (
+        partial(potential_residual, divergence=HutchinsonDivergence(generator, probes=1))
+        if is_potential
+        else partial(reverse_step_residual, step=ReverseStep(generator))
+    )
+    return EnergyLoss(relevant, form.process, residual, emphasis, form, is_potential)
 
 
 def _harmonic_forces(

@@ -2,8 +2,8 @@
 
     python tests/benchmarks/pidp_cost.py [study]
 
-Both with the gradient of the weights; the Fokker-Planck residual with one random probe, and with two independent ones for
-an unbiased square. Printed as ratios measured in one run, and the largest memory of each step over that of a denoising step.
+Both with the gradient of the weights; the Fokker-Planck residual from second derivatives with one random probe, and with two
+independent ones for an unbiased square; and from one pair of short steps of the reverse process, without derivatives. Printed as ratios measured in one run, and the largest memory of each step over that of a denoising step.
 """
 
 import sys
@@ -19,7 +19,12 @@ from network_cost import seconds
 
 from dig_core.config import load_study, plain
 from dig_core.diffusion.divergence import HutchinsonDivergence
-from dig_core.diffusion.fokker_planck import fokker_planck_residual, product_of_estimates
+from dig_core.diffusion.fokker_planck import (
+    ReverseStep,
+    fokker_planck_residual,
+    product_of_estimates,
+    reverse_step_residual,
+)
 from dig_core.diffusion.losses import denoising_score_matching
 from dig_core.structure import MolecularGraph
 from dig_core.systems.molecule import FIELD, build, diffusion_process, network, score
@@ -71,8 +76,17 @@ def main(study: str = "alanine_dipeptide") -> None:
         first, second = (fokker_planck_residual(slope(), process, state, time, probe) for _ in range(2))
         product_of_estimates(first, second).mean().backward()
 
+    def reverse_step() -> None:
+        step = ReverseStep(generator)
+        residual = reverse_step_residual(slope(), process, state, time, step)
+        product_of_estimates(residual, residual).mean().backward()
+
     unit, memory = seconds(denoising, 3), peak_bytes(denoising)
-    for name, step in (("one probe", biased), ("two probes", unbiased)):
+    for name, step in (
+        ("second derivatives, one probe", biased),
+        ("second derivatives, two probes", unbiased),
+        ("a reverse step, one pair", reverse_step),
+    ):
         print(
             f"{name}: {seconds(step, 3) / unit:.1f} denoising steps, {peak_bytes(step) / memory:.1f} of their memory"
         )

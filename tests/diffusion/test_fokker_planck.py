@@ -8,11 +8,13 @@ from exact import FIELD, PROCESSES, Mixture, as_process, gaussian, two_states
 
 from dig_core.diffusion.divergence import ExactDivergence, HutchinsonDivergence
 from dig_core.diffusion.fokker_planck import (
+    ReverseStep,
     energy_boundary,
     fokker_planck_residual,
     potential_residual,
     potential_score,
     product_of_estimates,
+    reverse_step_residual,
 )
 from dig_core.diffusion.processes import VarianceExploding, mean_free
 
@@ -102,6 +104,29 @@ def test_random_probes_are_unbiased_and_so_is_the_product_of_two(name):
     assert abs(estimates.mean() - truth.square().mean()) < 4 * estimates.std() / math.sqrt(4000)
     # What the product avoids: the square of one estimate is far too large.
     assert first[FIELD].square().mean() > 1.5 * truth.square().mean()
+
+
+@pytest.mark.parametrize("name", PROCESSES)
+def test_a_reverse_step_gives_the_residual_of_the_second_derivatives(name):
+    """On a score 5 % too large (a gradient, but of no solution), and on the exact one, where it falls as size^2."""
+    data, process = wide(2), as_process(name)
+    exact, (state, time) = data.score(process), noised(wide(2), process, 6)
+    # Away from the borders of time, where a step is cut off.
+    time = 0.2 + 0.7 * time
+
+    def wrong(x, t):
+        return {FIELD: 1.05 * exact(x, t)[FIELD]}
+
+    def estimate(score, size: float):
+        many, times = {FIELD: state[FIELD].repeat(3000, 1)}, time.repeat(3000)
+        step = ReverseStep(torch.Generator().manual_seed(0), size)
+        found = reverse_step_residual(score, {FIELD: process}, many, times, step)[FIELD]
+        return found.unflatten(0, (3000, -1)).mean(dim=0)
+
+    truth = fokker_planck_residual(wrong, {FIELD: process}, state, time, ExactDivergence())[FIELD]
+    assert rms(estimate(wrong, 0.03) - truth) < 0.1 * rms(truth)
+    coarse, fine = rms(estimate(exact, 0.8)), rms(estimate(exact, 0.2))
+    assert fine < 0.1 * coarse
 
 
 def test_residual_on_a_subspace_counts_its_dimensions():
