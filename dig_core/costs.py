@@ -13,6 +13,9 @@ GENTLE_STEPS = 20  # of a relaxation, before the others
 MILLISECONDS_PER_TRAINED_STRUCTURE = 3.8  # forward and backward, 4 layers of width 96
 MILLISECONDS_PER_EVALUATION = 1.0  # one network evaluation of one structure
 PIDP_STEP = 11.0  # in steps of denoising (tests/benchmarks/pidp_cost.py)
+DRAW_EVALUATIONS = 65  # along the probability flow, for one structure
+DIVERGENCES_PER_DENSITY = 22  # points along the path where it is found
+EVALUATIONS_PER_PASS_BACKWARDS = 2.5  # its cost, in evaluations of the network
 SECONDS_TO_START = 10.0  # Python, torch, OpenMM
 BYTES_PER_ATOM_AND_FRAME = 18.0  # float32 in .npz and 16-bit integers in .xtc
 # Asked of a cluster: a slow node must not end a good job.
@@ -42,6 +45,8 @@ def cost(rule: str, study: Study | None) -> Cost:
         return _drawing_cost(study, study.sampler.samples, evaluations)
     if rule == "relax":
         return relaxation_cost(study)
+    if rule == "estimate_density":
+        return density_cost(study)
     if rule == "compare_samplers":
         return comparison_cost(study)
     if rule == "evaluate":
@@ -99,6 +104,20 @@ def relaxation_cost(study: Study) -> Cost:
     steps = samples * (relaxation.steps + GENTLE_STEPS)
     seconds = SECONDS_PER_NS * 2e-6 * steps * (_atoms(study) / 22.0) ** 1.5
     return Cost(SECONDS_TO_START + seconds, 1e-6 * samples * _atoms(study) * BYTES_PER_ATOM_AND_FRAME)
+
+
+def density_cost(study: Study) -> Cost:
+    """Return the estimate for the log densities; an exact divergence goes backwards once per dimension."""
+    density = study.density
+    if density is None:
+        return Cost(0.0, 0.0)
+    exact = density.divergence.kind == "exact"
+    backwards = 3 * (_atoms(study) - 1) if exact else density.divergence.probes
+    structures = density.structures + density.reference_structures
+    evaluations = DRAW_EVALUATIONS * density.draws
+    passes = DIVERGENCES_PER_DENSITY * backwards * structures
+    evaluations += round(EVALUATIONS_PER_PASS_BACKWARDS * passes)
+    return _drawing_cost(study, density.draws + structures, evaluations)
 
 
 def comparison_cost(study: Study) -> Cost:

@@ -427,6 +427,51 @@ class Sampler(Settings):
     )
 
 
+class ExactDivergence(Settings):
+    """The whole trace: one pass backwards per dimension."""
+
+    kind: Literal["exact"] = Field(description="Divergence of the score")
+
+
+class HutchinsonDivergence(Settings):
+    """An estimate of the trace with random vectors, and its standard error."""
+
+    kind: Literal["hutchinson"] = Field(description="Divergence of the score")
+    probes: int = Field(ge=2, description="Random vectors per structure; 20 are usual")
+
+
+class Density(Settings):
+    """Log densities of structures drawn from the probability flow, and of held-out frames."""
+
+    draws: PositiveInt = Field(
+        description="Structures drawn along the probability flow; cheap, they tell the populations"
+    )
+    structures: int = Field(
+        ge=4, description="How many of them get a log density; each state at least a quarter, if it has them"
+    )
+    reference_structures: int = Field(
+        ge=2, description="Held-out frames, drawn by weight, that get a log density as well"
+    )
+    tolerance: PositiveFloat = Field(
+        description="In nats: points along the path are doubled until the log density changes by less"
+    )
+    divergence: Annotated[ExactDivergence | HutchinsonDivergence, Field(discriminator="kind")] = Field(
+        description="How the divergence of the score is computed"
+    )
+    batch_size: PositiveInt = Field(description="Structures that follow their paths together")
+    seed: Seed = Field(
+        description="Seed of draws, frames and probes; structure i depends on it and on i alone"
+    )
+
+    @model_validator(mode="after")
+    def _enough_draws(self) -> Self:
+        if self.structures > self.draws:
+            raise ValueError(
+                f"expected structures <= draws; got {self.structures} and {self.draws}. Draw more, they are cheap"
+            )
+        return self
+
+
 class SamplerComparison(Settings):
     """Quality against the number of steps."""
 
@@ -470,6 +515,10 @@ class Study(Settings):
     training: Training = Field(description="Training of the score network")
     sampler: Sampler = Field(description="Drawing structures")
     evaluation: Evaluation = Field(description="Comparison with the reference")
+    density: Density | None = Field(
+        None,
+        description="Log densities of drawn structures; null leaves them out. Energies need data.force_field",
+    )
 
     @model_validator(mode="after")
     def _trajectory_has_one_target(self) -> Self:

@@ -248,6 +248,13 @@ def relaxed_file(wildcards):
     return f"results/{wildcards.system}/{wildcards.target}/relaxed.npz"
 
 
+def density_file(wildcards):
+    """The log densities, where the study asks for them."""
+    if CONFIG.studies[wildcards.system].density is None:
+        return []
+    return f"results/{wildcards.system}/{wildcards.target}/log_density.npz"
+
+
 def tight_reference_file(wildcards):
     """The bundled histogram, where the study names one."""
     name = CONFIG.studies[wildcards.system].data.tight_reference
@@ -264,6 +271,9 @@ def study_figures(study):
     comparison = CONFIG.studies[study].evaluation.sampler_comparison
     names = ["landscape", "learning_curve"]
     names += ["energies"] if has_energies(study) else []
+    names += (
+        ["density"] if CONFIG.studies[study].density and has_energies(study) else []
+    )
     return names + (["samplers"] if comparison else [])
 
 

@@ -98,6 +98,41 @@ rule figure_samplers:
         "../workflow_scripts/figure_samplers.py"
 
 
+rule figure_density:
+    """Draw log densities against energies, and free-energy differences by counting, density and reweighting."""
+    input:
+        densities=of_targets("results/{system}/{target}/log_density.npz"),
+        metrics=of_targets("results/{system}/{target}/metrics.json"),
+        library=library("plotting.py", "plotting_densities.py"),
+    output:
+        png=report(
+            "results/{system}/figures/density.png",
+            caption="captions.rst",
+            category="{system}",
+            labels={"content": "densities and free energies"},
+        ),
+        pdf="results/{system}/figures/density.pdf",
+        parquet="results/{system}/figures/density.parquet",
+    log:
+        "results/logs/figure_density/{system}.log",
+    conda:
+        "../envs/simulation.yaml"
+    threads: 1
+    resources:
+        mem_mb=memory("figure_density"),
+        runtime=minutes("figure_density"),
+    params:
+        targets=setting("targets"),
+        temperature_K=setting("temperature_K"),
+        caption=(
+            "Left: log density of structures drawn along the probability flow, and of held-out frames, against"
+            " their energy; the equilibrium distribution has slope 1. Right: free energy of the states phi > 0"
+            " relative to phi < 0, by counting, from densities and by reweighting, with one standard error."
+        ),
+    script:
+        "../workflow_scripts/figure_density.py"
+
+
 rule figure_learning_curve:
     """Draw the loss on training and validation frames against the optimiser steps."""
     input:

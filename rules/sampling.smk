@@ -71,3 +71,29 @@ rule compare_samplers:
         platform=setting("data", "platform"),
     script:
         "../workflow_scripts/compare_samplers.py"
+
+
+rule estimate_density:
+    """Draw along the probability flow, and find log densities of draws and of held-out frames."""
+    input:
+        checkpoint="results/{system}/model/checkpoint.pt",
+        topology="results/{system}/{target}/topology.pdb",
+        molecule="results/{system}/{target}/molecule.npz",
+        reference="results/{system}/{target}/reference.npz",
+    output:
+        log_density="results/{system}/{target}/log_density.npz",
+    log:
+        "results/logs/estimate_density/{system}_{target}.log",
+    conda:
+        "../envs/learning.yaml"
+    threads: 1
+    resources:
+        mem_mb=memory("estimate_density"),
+        runtime=minutes("estimate_density"),
+    params:
+        kind=setting("kind"),
+        density=setting("density"),
+        force_field=setting("data", "force_field"),
+        platform=setting("data", "platform"),
+    script:
+        "../workflow_scripts/estimate_density.py"

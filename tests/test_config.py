@@ -144,6 +144,12 @@ def test_settings_are_frozen_and_return_as_plain_values():
             {"frames": 2, "region": {"phi_deg": [0.0, 90.0], "psi_deg": [0.0, 90.0]}, "seed": 1},
             ["data.subset.frames", "greater than or equal to 20"],
         ),
+        ("density.draws", 50, ["density: ", "structures <= draws", "54 and 50"]),
+        ("density.divergence", {"kind": "exat"}, ["density.divergence.kind", "Did you mean 'exact'?"]),
+        ("density.divergence", {"kind": "hutchinson"}, ["density.divergence.probes", "got nothing"]),
+        ("density.divergence", {"kind": "hutchinson", "probes": 1}, ["divergence.probes", "equal to 2"]),
+        ("density.tolerance", 0.0, ["density.tolerance", "greater than 0"]),
+        ("density.structure", 5, ["density: ", "Did you mean 'structures'?"]),
         ("process.kind", "variance_explodin", ["process.kind", "Did you mean 'variance_exploding'?"]),
         ("process.sigma_max", 0.001, ["process", "sigma_min < sigma_max"]),
         ("process.sigma_mux", 1.0, ["process: ", "'sigma_mux'"]),
@@ -345,6 +351,17 @@ def test_cost_of_the_relaxation():
     assert 11.0 < costs.cost("relax", tiny).seconds < 20.0
     without = tiny.model_copy(update={"sampler": tiny.sampler.model_copy(update={"relaxation": None})})
     assert costs.cost("relax", without) == costs.Cost(0.0, 0.0)
+
+
+def test_a_study_may_have_no_densities_and_they_cost_what_they_are(tmp_path):
+    assert load_study(write(tmp_path, "alanine", without("density"))).density is None
+    study = load_study(ROOT / "config/systems/alanine_dipeptide.yaml")
+    assert 200.0 < costs.cost("estimate_density", study).seconds < 500.0
+    probes = changed("density.divergence", {"kind": "hutchinson", "probes": 6})
+    cheaper = costs.cost("estimate_density", load_study(write(tmp_path, "probes", probes)))
+    assert cheaper.seconds < 0.5 * costs.cost("estimate_density", study).seconds
+    none = study.model_copy(update={"density": None})
+    assert costs.cost("estimate_density", none) == costs.Cost(0.0, 0.0)
 
 
 def test_plan_is_bounded_by_the_chain_and_by_the_cores():

@@ -27,10 +27,12 @@ ALLOWED = {
     "training": LOW | FIVE | {"systems", "optimizers", "runtime", "settings", "config"},
     "pretraining": LOW | FIVE | {"runtime"},
     "sampling": LOW | FIVE | {"systems", "runtime", "settings", "config"},
+    "density_estimation": LOW | FIVE | {"systems", "sampling", "runtime"},
     "plotting": {"evaluation", "units"},
+    "plotting_densities": {"evaluation", "plotting", "units"},
 }
 # Loaded by the Snakefile, or needed to redraw a figure on a laptop.
-WITHOUT_TORCH = {"units", "settings", "config", "costs", "evaluation", "plotting"}
+WITHOUT_TORCH = {"units", "settings", "config", "costs", "evaluation", "plotting", "plotting_densities"}
 
 
 def imports(source: str) -> set[str]:

@@ -98,12 +98,28 @@ def test_relaxation_lowers_the_energies_and_loses_no_structure(tiny):
     assert found["force_calls_relax"] > 500 * 65 * (1 - kept.mean())
 
 
+def test_densities_of_drawn_structures_and_of_frames(tiny):
+    """A network that has hardly learned: what is written is whole, and the numbers are those of the arrays."""
+    found, arrays = metrics(tiny), load_arrays(tiny / "results/tiny/ala/log_density.npz")
+    drawn = arrays["source"] == "drawn"
+    assert drawn.sum() == 8 and (~drawn).sum() == 4 and len(arrays["draws.state"]) == 40
+    for key in ("log_density_nats", "change_nats", "potential_energy_kJ_per_mol", "seconds"):
+        assert arrays[key].shape == (12,) and np.isfinite(arrays[key]).all()
+    assert set(arrays["evaluations"]) <= {17, 33}
+    # Draws come before their density, and the first ones of each state are chosen.
+    index = arrays["index"][drawn]
+    assert np.array_equal(arrays["positions_angstrom"][drawn], arrays["draws.positions_angstrom"][index])
+    assert found["seconds_per_log_density"] > 0 and found["log_density_standard_error_nats"] > 0
+    assert found.get("density_structures_reference", 0) <= 4
+
+
 def test_everything_is_there_and_tells_where_it_comes_from(tiny):
     for name in (
         "figures/figure_2a",
         "tiny/figures/landscape",
         "tiny/figures/energies",
         "tiny/figures/samplers",
+        "tiny/figures/density",
         "tiny/figures/learning_curve",
     ):
         for suffix in ("png", "pdf", "parquet"):

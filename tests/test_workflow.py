@@ -27,10 +27,11 @@ CHAIN = {
     "prepare_reference",
     "train",
     "sample",
+    "estimate_density",
     "evaluate",
     "table_metrics",
 }
-FIGURES = {"figure_landscape", "figure_energies", "figure_samplers", "figure_learning_curve"}
+FIGURES = {f"figure_{name}" for name in ("landscape", "energies", "samplers", "density", "learning_curve")}
 SCRIPT = """
 from pathlib import Path
 
@@ -144,7 +145,7 @@ def test_dry_run_of_every_target(workflow):
 def test_a_run_its_report_and_what_runs_again(workflow):
     said = snakemake(workflow, "--cores", "2")
     assert re.search(
-        r"^16 jobs to run: about \d+ minutes on 2 core\(s\) and \d+ MB of disk$", said, re.MULTILINE
+        r"^18 jobs to run: about \d+ minutes on 2 core\(s\) and \d+ MB of disk$", said, re.MULTILINE
     )
     assert "Nothing to be done" in snakemake(workflow, "-n")
 
@@ -155,7 +156,7 @@ def test_a_run_its_report_and_what_runs_again(workflow):
 
     study = workflow / STUDY
     edit(study, "  steps: 25\n", "  steps: 20\n")
-    after_sampling = {"evaluate", "table_metrics", "figure_landscape", "figure_energies", "figure_samplers"}
+    after_sampling = {"evaluate", "table_metrics"} | FIGURES - {"figure_learning_curve"}
     again = set(jobs(snakemake(workflow, "-n")))
     assert again == {"sample", "figure_2a", "all"} | after_sampling
     edit(study, "  steps: 20\n", "  steps: 25\n")
@@ -165,7 +166,7 @@ def test_a_run_its_report_and_what_runs_again(workflow):
     (workflow / "dig_core/plotting.py").write_text("# edited\n")
     again = jobs(snakemake(workflow, "-n"))
     assert again["simulate_competitor"] == 1 and "figure_learning_curve" in again
-    assert not {"simulate", "prepare", "train", "sample", "compare_samplers"} & set(again)
+    assert not {"simulate", "prepare", "train", "sample", "estimate_density", "compare_samplers"} & set(again)
 
     edit(study, "  ema_decay: 0.999", "  ema_decay: 0.99")
     again = jobs(snakemake(workflow, "-n"))
@@ -191,6 +192,17 @@ def test_relaxation_runs_again_without_the_sampling(workflow):
     edit(study, none, short)
     edit(study, "  samples: 10000", "  samples: 5000")
     assert jobs(snakemake(workflow, "-n", target)) == {"sample": 1, "relax": 1, "evaluate": 1}
+
+
+def test_densities_run_again_without_the_samples_and_only_where_they_are_asked_for(workflow):
+    study, target = workflow / STUDY, "results/alanine_dipeptide/ala/metrics.json"
+    snakemake(workflow, "--cores", "2", target)
+    edit(study, "  draws: 800 ", "  draws: 900 ")
+    assert jobs(snakemake(workflow, "-n", target)) == {"estimate_density": 1, "evaluate": 1}
+    text = study.read_text()
+    study.write_text(text[: text.index("density:")])
+    assert jobs(snakemake(workflow, "-n", target)) == {"evaluate": 1}
+    assert "figure_density" not in jobs(snakemake(workflow, "-n", "alanine_dipeptide"))
 
 
 @pytest.mark.parametrize("profile", ["slurm", "config/profiles/workstation"])

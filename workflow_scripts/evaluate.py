@@ -8,6 +8,7 @@ from dig_core.evaluation.tight_reference import tight_reference_of
 from dig_core.runtime import load_arrays, provenance, run, save_arrays, start, write_json
 from dig_core.settings import Evaluation
 from dig_core.systems.molecule import descriptor_hash, energies
+from dig_core.systems.molecule_density import density_metrics
 from dig_core.systems.molecule_evaluation import Study, cost_metrics, evaluate
 from dig_core.systems.molecule_figures import evaluation_arrays
 from dig_core.systems.molecule_series import Sources, of_target, with_energies
@@ -34,6 +35,8 @@ def main(job):
     records = [Path(file) for file in (job.input.training, job.input.pretraining) if file]
     training = {k: v for file in records for k, v in json.loads(file.read_text(encoding="utf-8")).items()}
     costs = cost_metrics(sources, training, energy)
+    densities = load_arrays(job.input.log_density) if job.input.log_density else None
+    costs |= density_metrics(densities, study, evaluated.series, sources.tight_reference)
     origin = provenance({"evaluation": job.params.evaluation}, job.input, None, started)
     save_arrays(job.output.evaluation, origin, **evaluation_arrays(sources, study, evaluated))
     write_json(job.output.metrics, evaluated.metrics | costs)

@@ -80,16 +80,16 @@ def log_density(
     norm = _error_norm(flow, size, tolerance)
     end, evaluations = integrate(slope, torch.cat([z, zeros], dim=1), flow.range, norm)
     scaling = (basis.square().sum(dim=0) * flow.per_coordinate(growth, flow.range[0]).log()).sum()
-    values = _log_normal(end[:, :size], len(basis))[:, None] + end[:, size:] - scaling
-    return LogDensity(values.mean(dim=1), _standard_error(values), evaluations, flow.latent(end[:, :size]))
+    values = log_normal(end[:, :size], len(basis))[:, None] + end[:, size:] - scaling
+    return LogDensity(values.mean(dim=1), standard_error(values), evaluations, flow.latent(end[:, :size]))
 
 
-def _log_normal(z: Tensor, dimension: int) -> Float[Tensor, " batch"]:
+def log_normal(z: Tensor, dimension: int) -> Float[Tensor, " batch"]:
     """log N(z; 0, I) in a subspace of this dimension."""
     return -0.5 * (z.square().sum(dim=1) + dimension * math.log(2.0 * math.pi))
 
 
-def _standard_error(estimates: Float[Tensor, "batch estimates"]) -> Float[Tensor, " batch"]:
+def standard_error(estimates: Float[Tensor, "batch estimates"]) -> Float[Tensor, " batch"]:
     """Standard error of the mean of independent estimates; 0 for a single, exact one."""
     count = estimates.shape[1]
     return estimates.std(dim=1) / math.sqrt(count) if count > 1 else torch.zeros_like(estimates[:, 0])

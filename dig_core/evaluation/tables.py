@@ -51,6 +51,12 @@ MAIN = (
     ("energy_median_kJ_per_mol", "median energy (kJ/mol)"),
     ("energy_below_reference_p99_fraction", "energies below MD's p99"),
     ("energy_wasserstein_kJ_per_mol", "energy distance (kJ/mol)"),
+    ("log_p_energy_correlation", "correlation of log p with -E/kT"),
+    ("log_weight_standard_deviation_nats", "spread of log weights (nats)"),
+    ("effective_sample_size_fraction", "effective share of samples"),
+    ("free_energy_difference_phi_negative_phi_positive_kcal_per_mol", "F(phi > 0) - F(phi < 0) (kcal/mol)"),
+    ("free_energy_difference_phi_negative_phi_positive_kcal_per_mol_by_density", "  by density"),
+    ("free_energy_difference_phi_negative_phi_positive_kcal_per_mol_by_reweighting", "  by reweighting"),
 )
 # What studies with several seeds are compared by; relaxation changes only some of it.
 COMPARED = (
