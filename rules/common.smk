@@ -230,6 +230,8 @@ def pretraining_record(wildcards):
 def exploration_settings(wildcards):
     """What the structures of the pre-training depend on: not on how they are learned from."""
     study = SETTINGS[wildcards.system]
+    if study["pretraining"] is None:
+        return None
     names = ("force_field", "platform", "timestep_fs", "friction_per_ps")
     names += ("hydrogen_mass_amu", "checkpoint_interval_ps", "bias")
     pretraining = study["pretraining"]

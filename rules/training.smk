@@ -1,5 +1,5 @@
 rule pretrain:
-    """Train the score network from energies and forces before any frame is seen; goes on where an interrupted run stopped."""
+    """Train the score network of a study from energies and forces; goes on where an interrupted run stopped."""
     input:
         structures=of_targets("results/{system}/{target}/simulation/pretraining.npz"),
         molecules=of_targets("results/{system}/{target}/molecule.npz"),

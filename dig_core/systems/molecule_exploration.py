@@ -25,7 +25,7 @@ Arrays = dict[str, np.ndarray]
 def explore(
     topology_file: str | Path,
     molecule: Mapping[str, np.ndarray],
-    study: Mapping[str, Any],
+    study: Mapping[str, Any] | None,
     folder: Path,
 ) -> Arrays:
     """Structures with weights, energies and what the loss of the pre-training needs of the force field.
@@ -39,7 +39,14 @@ def explore(
         `potential_energy_kJ_per_mol` [frames], `force_calls`, `cpu_seconds`; unless the loss is denoising
         `forces_kJ_per_mol_angstrom` [frames, atoms, 3]; for the loss on forces `hessians_kJ_per_mol_angstrom2`
         [frames, 3 atoms, 3 atoms], by central differences of forces.
+
+    Raises:
+        ValueError: the study has no `pretraining`.
     """
+    if study is None:
+        raise ValueError(
+            "expected pretraining in the study; got null. Add it, or do not ask for model/pretrained.pt"
+        )
     data, settings = study["data"], study["pretraining"]
     topology = app.PDBFile(str(topology_file)).topology
     system = molecular_system(topology, force_field(tuple(data["force_field"])), data["hydrogen_mass_amu"])
