@@ -9,16 +9,19 @@ import re
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import yaml
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
 
+from dig_core.analytic_settings import AnalyticStudy, AnyStudy
 from dig_core.settings import Comparison, Settings, Simulate, Study, Workflow, suggestion
 
 # Named by the user and complete in themselves: an ablation replaces them whole, it does not add to them.
 REPLACED_WHOLE = ("targets", "states", "solvers")
+
+STUDIES: dict[str, type[AnyStudy]] = {"molecule": Study, "analytic": AnalyticStudy}
 
 SettingsT = TypeVar("SettingsT", bound=Settings)
 
@@ -31,7 +34,7 @@ class ConfigError(ValueError):
 class Config:
     """The workflow's settings with all studies it names, read and checked; `listed` are those that it makes by itself."""
 
-    studies: dict[str, Study]
+    studies: dict[str, AnyStudy]
     listed: tuple[str, ...]
     figures: dict[str, tuple[str, ...]]
     comparisons: dict[str, Comparison]
@@ -50,9 +53,12 @@ def read_config(values: dict[str, Any], path: str | Path) -> Config:
     workflow = validated(Workflow, values, str(path))
     folder = Path(path).parent / "systems"
     studies = {name: load_study(folder / f"{name}.yaml") for name in workflow.studies}
+    for name in (name for names in workflow.figures.values() for name in names):
+        _expect_molecule(studies[name], name, f"{path}: figures")
     for comparison in workflow.comparisons.values():
         for name in comparison.studies:
             study = studies.get(name) or load_study(folder / f"{name}.yaml")
+            _expect_molecule(study, name, f"{path}: comparisons")
             studies |= {seeded_name(name, seed): seeded(study, seed) for seed in comparison.seeds}
     studies |= _simulating(studies, folder)
     return Config(studies, workflow.studies, dict(workflow.figures), dict(workflow.comparisons))
@@ -73,13 +79,14 @@ def seeded(study: Study, seed: int) -> Study:
     return Study.model_validate(values)
 
 
-def _simulating(studies: dict[str, Study], folder: Path) -> dict[str, Study]:
+def _simulating(studies: dict[str, AnyStudy], folder: Path) -> dict[str, Study]:
     """The studies whose replicas others use; they must be of the same molecules, and have replicas of their own."""
     found: dict[str, Study] = {}
     for name, study in studies.items():
-        other = study.data.simulations_of
+        other = study.data.simulations_of if isinstance(study, Study) else None
         if other is not None:
             found[other] = studies.get(other) or load_study(folder / f"{other}.yaml")
+            _expect_molecule(found[other], other, f"{folder / name}.yaml: data.simulations_of")
             own = (found[other].data.source, found[other].data.simulations_of)
             if own != ("simulate", None) or study.targets != found[other].targets:
                 raise ConfigError(
@@ -89,14 +96,31 @@ def _simulating(studies: dict[str, Study], folder: Path) -> dict[str, Study]:
     return found
 
 
-def load_study(path: str | Path) -> Study:
+def _expect_molecule(study: AnyStudy, name: str, where: str) -> None:
+    """Landscapes, comparisons and shared simulations are those of molecules."""
+    if not isinstance(study, Study):
+        raise ConfigError(
+            f"{where}: expected a study of molecules; got {name!r}, of kind {study.kind}. Name another one"
+        )
+
+
+def load_study(path: str | Path) -> AnyStudy:
     """Read one study; `based_on` is looked up in the same folder. Raises ConfigError (one line)."""
     path = Path(path)
     validated(_FileName, {"name": path.stem}, str(path))
     values = _with_base(path, ())
-    study = validated(Study, values, str(path))
-    _expect_files(study, path)
+    study = validated_study(values, str(path))
+    if isinstance(study, Study):
+        _expect_files(study, path)
     return study
+
+
+def validated_study(values: Any, where: str) -> AnyStudy:
+    """Turn plain values into a study of the kind that they state; ConfigError as `validated`."""
+    if not (isinstance(values, dict) and "kind" in values):
+        return validated(Study, values, where)
+    kind = validated(_Kind, {"kind": values["kind"]}, where).kind
+    return validated(STUDIES[kind], values, where)
 
 
 def validated(model: type[SettingsT], values: Any, where: str) -> SettingsT:
@@ -122,17 +146,22 @@ def plain(settings: Settings) -> dict[str, Any]:
 
 
 def schema() -> str:
-    """Return the JSON schema of a study as text (config/schema.json)."""
-    content = Study.model_json_schema()
-    content["properties"]["based_on"] = {
-        "type": "string",
-        "description": "Study from which all keys that are not written here are taken",
-    }
+    """Return the JSON schema of a study of any kind as text (config/schema.json)."""
+    content = TypeAdapter(AnyStudy).json_schema()
+    for study in STUDIES.values():
+        content["$defs"][study.__name__]["properties"]["based_on"] = {
+            "type": "string",
+            "description": "Study from which all keys that are not written here are taken",
+        }
     return json.dumps(content, indent=2) + "\n"
 
 
 class _FileName(Settings):
     name: Study.model_fields["targets"].annotation.__args__[0]  # the type of a target's name
+
+
+class _Kind(Settings):
+    kind: Literal["molecule", "analytic"]
 
 
 class _Loader(yaml.SafeLoader):
@@ -183,7 +212,7 @@ def _with_base(path: Path, seen: tuple[Path, ...]) -> Any:
     own = {key: value for key, value in values.items() if key != "based_on"}
     base_values = _with_base(base, (*seen, path))
     # Checked on its own, so that a mistake is told of the file in which it stands.
-    validated(Study, base_values, str(base))
+    validated_study(base_values, str(base))
     return _replaced(base_values, own)
 
 
@@ -261,7 +290,7 @@ def _key_path(location: tuple[int | str, ...], values: Any) -> str:
         is_tag = (
             isinstance(values, dict)
             and part not in values
-            and part in (values.get("kind"), values.get("source"))
+            and part in (values.get("kind"), values.get("source"), values.get("energy"))
         )
         if is_tag or part == "[key]":
             continue
@@ -279,8 +308,13 @@ def _shown(value: Any) -> str:
     return text if len(text) <= 60 else text[:57] + "..."
 
 
-def describe(study: Study) -> str:
+def describe(study: AnyStudy) -> str:
     """Say in one line what a study will do."""
+    if isinstance(study, AnalyticStudy):
+        return (
+            f"{', '.join(study.targets)} from energies alone as {' and '.join(study.forms)}:"
+            f" {len(study.seeds)} training(s) each; {study.sampler.samples} samples by {study.sampler.kind}"
+        )
     data = study.data
     source = f"{len(data.files)} trajectory file(s)" if data.source == "trajectory" else _simulations(data)
     return (

@@ -6,12 +6,16 @@ asked of a cluster, the estimate before a run), not to promise. Nothing is compu
 
 from dataclasses import dataclass
 
+from dig_core.analytic_settings import AnalyticStudy, AnyStudy
 from dig_core.settings import Study, Target
 
 SECONDS_PER_NS = 25.0  # OpenMM's Reference platform, 22 atoms, 2 fs, Generalized-Born, biased
 GENTLE_STEPS = 20  # of a relaxation, before the others
 MILLISECONDS_PER_TRAINED_STRUCTURE = 3.8  # forward and backward, 4 layers of width 96
 MILLISECONDS_PER_EVALUATION = 1.0  # one network evaluation of one structure
+MILLISECONDS_PER_EQUATION = (
+    0.12  # one structure in one step of training from energies, six dimensions, free score
+)
 PIDP_STEP = 11.0  # in steps of denoising (tests/benchmarks/pidp_cost.py)
 DRAW_EVALUATIONS = 65  # along the probability flow, for one structure
 DIVERGENCES_PER_DENSITY = 22  # points along the path where it is found
@@ -30,10 +34,12 @@ class Cost:
     megabytes: float
 
 
-def cost(rule: str, study: Study | None) -> Cost:
+def cost(rule: str, study: AnyStudy | None) -> Cost:
     """Return the estimate for one job of a rule; a figure of several studies (None) costs little."""
     if study is None:
         return Cost(SECONDS_TO_START, 1.0)
+    if isinstance(study, AnalyticStudy):
+        return energies_only_cost(rule, study)
     if rule in ("simulate", "simulate_competitor"):
         return simulation_cost(study, "1" if rule == "simulate" else "competitor")
     if rule == "train":
@@ -130,12 +136,20 @@ def comparison_cost(study: Study) -> Cost:
     return _drawing_cost(study, comparison.samples * len(counts), evaluations)
 
 
-def runtime_minutes(rule: str, study: Study) -> int:
+def energies_only_cost(rule: str, study: AnalyticStudy) -> Cost:
+    """Return the estimate for a job of a study of known densities."""
+    if rule != "pretrain_density":
+        return Cost(6 * SECONDS_TO_START, 1.0)
+    structures = max(study.pretraining.steps.values()) * study.pretraining.batch_size
+    return Cost(2 * SECONDS_TO_START + 1e-3 * MILLISECONDS_PER_EQUATION * structures, 1.0)
+
+
+def runtime_minutes(rule: str, study: AnyStudy) -> int:
     """Return the run time to ask of a cluster, in whole minutes, with a margin for slow nodes."""
     return 10 + round(SAFETY * cost(rule, study).seconds / 60.0)
 
 
-def memory_MB(rule: str, study: Study) -> int:
+def memory_MB(rule: str, study: AnyStudy) -> int:
     """Return the memory to ask of a cluster in MB."""
     if rule not in ("train", "pretrain", "sample", "compare_samplers"):
         return 2000

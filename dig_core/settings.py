@@ -25,7 +25,7 @@ Platform = Literal["Reference", "CPU", "CUDA", "OpenCL", "HIP"]
 # Folders and files under results/ and names of rules: a study or target of that name would overwrite them.
 _RESERVED = """
 all build cache check compare_samplers condense_reference config dataset example download downloads estimate_density evaluate
-figures help interpolate logs metrics model none null prepare prepare_reference pretrain readme
+evaluate_density figures help interpolate logs metrics model none null prepare prepare_reference pretrain pretrain_density readme
 reference relax relaxed report results sample samples simulate simulate_competitor simulate_pretraining simulation tables test
 topology train
 """
@@ -413,14 +413,19 @@ class Relaxation(Settings):
     seed: Seed = Field(description="Seed; the run of structure i depends on it and on i alone")
 
 
-class Sampler(Settings):
-    """Drawing structures from the trained model."""
+class Drawing(Settings):
+    """Drawing structures from a score."""
 
     kind: Solver = Field(description="Solver")
     steps: SolverSteps = Field(description="Time points; one network evaluation each (probability_flow: two)")
     samples: PositiveInt = Field(description="Structures to draw per target")
     batch_size: PositiveInt = Field(description="Structures per batch; halved when memory runs out")
     seed: Seed = Field(description="Seed; structure i does not depend on the batch size")
+
+
+class Sampler(Drawing):
+    """Drawing structures of molecules from the trained model."""
+
     until_valid: bool = Field(description="Draw until that many structures pass the physical filter")
     relaxation: Relaxation | None = Field(
         None, description="Short dynamics of the samples with the true forces; null leaves it out"

@@ -31,6 +31,16 @@ wildcard_constraints:
     system="|".join(CONFIG.studies),
     target="|".join({t for study in CONFIG.studies.values() for t in study.targets}),
     replica=r"[1-9]\d*",
+    form="potential|score",
+    seed=r"[1-9]\d*",
+
+
+def of_kind(kind):
+    """Return the pattern of the studies of one kind; one that nothing matches where there is none."""
+    return (
+        "|".join(n for n, study in CONFIG.studies.items() if study.kind == kind)
+        or r"(?!)"
+    )
 
 
 def setting(*keys):
@@ -268,8 +278,28 @@ def figure_files(name, folder="results/figures"):
     return [f"{folder}/{name}.{suffix}" for suffix in ("png", "pdf", "parquet")]
 
 
+def form_settings(wildcards):
+    """Settings of the training from energies, with the steps of one form: those of the other do not matter."""
+    values = SETTINGS[wildcards.system]["pretraining"]
+    return {**values, "steps": values["steps"][wildcards.form]}
+
+
+def density_runs(wildcards):
+    """Form and seed of every training of a study of known densities."""
+    study = CONFIG.studies[wildcards.system]
+    return [[form, seed] for form in study.forms for seed in study.seeds]
+
+
+def density_samples(wildcards):
+    """Samples of every training on a known density."""
+    folder = f"results/{wildcards.system}/{wildcards.target}"
+    return [f"{folder}/{form}_{seed}.npz" for form, seed in density_runs(wildcards)]
+
+
 def study_figures(study):
     """Names of the figures that a study has."""
+    if CONFIG.studies[study].kind == "analytic":
+        return ["energies_only"]
     comparison = CONFIG.studies[study].evaluation.sampler_comparison
     names = ["landscape", "learning_curve"]
     names += ["energies"] if has_energies(study) else []

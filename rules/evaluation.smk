@@ -33,6 +33,8 @@ rule evaluate:
         evaluation="results/{system}/{target}/evaluation.npz",
     log:
         "results/logs/evaluate/{system}_{target}.log",
+    wildcard_constraints:
+        system=of_kind("molecule"),
     conda:
         "../envs/learning.yaml"
     threads: 1
@@ -61,6 +63,8 @@ rule table_metrics:
         ),
     log:
         "results/logs/table_metrics/{system}.log",
+    wildcard_constraints:
+        system=of_kind("molecule"),
     conda:
         "../envs/simulation.yaml"
     threads: 1

@@ -16,8 +16,9 @@ ALLOWED = {
     "units": set(),
     "runtime": set(),
     "settings": {"units"},
-    "config": {"settings", "units"},
-    "costs": {"settings", "units"},
+    "analytic_settings": {"settings", "units"},
+    "config": {"settings", "analytic_settings", "units"},
+    "costs": {"settings", "analytic_settings", "units"},
     "structure": {"units", "runtime"},
     "optimizers": set(),
     "geometry": LOW,
@@ -26,13 +27,25 @@ ALLOWED = {
     "systems": LOW | FIVE | {"pretraining", "runtime", "settings", "config"},
     "training": LOW | FIVE | {"systems", "optimizers", "runtime", "settings", "config"},
     "pretraining": LOW | FIVE | {"runtime"},
+    "energies_only": LOW | FIVE | {"systems", "training", "pretraining", "sampling", "runtime"},
     "sampling": LOW | FIVE | {"systems", "runtime", "settings", "config"},
     "density_estimation": LOW | FIVE | {"systems", "sampling", "runtime"},
     "plotting": {"evaluation", "units"},
     "plotting_densities": {"evaluation", "plotting", "units"},
+    "plotting_known_densities": {"plotting", "evaluation", "units"},
 }
 # Loaded by the Snakefile, or needed to redraw a figure on a laptop.
-WITHOUT_TORCH = {"units", "settings", "config", "costs", "evaluation", "plotting", "plotting_densities"}
+WITHOUT_TORCH = {
+    "units",
+    "settings",
+    "analytic_settings",
+    "config",
+    "costs",
+    "evaluation",
+    "plotting",
+    "plotting_densities",
+    "plotting_known_densities",
+}
 
 
 def imports(source: str) -> set[str]:

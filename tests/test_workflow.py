@@ -32,6 +32,7 @@ CHAIN = {
     "table_metrics",
 }
 FIGURES = {f"figure_{name}" for name in ("landscape", "energies", "samplers", "density", "learning_curve")}
+DENSITIES = {"pretrain_density", "evaluate_density", "table_energies_only", "figure_energies_only"}
 SCRIPT = """
 from pathlib import Path
 
@@ -130,14 +131,20 @@ def test_dry_run_of_everything_is_quick(workflow):
 
 def test_dry_run_of_every_target(workflow):
     edit(
-        workflow / "config/config.yaml", "studies: [alanine_dipeptide]", "studies: [alanine_dipeptide, tiny]"
+        workflow / "config/config.yaml",
+        "studies: [alanine_dipeptide]",
+        "studies: [alanine_dipeptide, tiny, energies_only_tiny]",
     )
     said = snakemake(workflow, "-n", "tiny", "figure_2a")
     assert set(jobs(said)) == CHAIN | FIGURES | {"compare_samplers", "relax", "tiny", "figure_2a"}
-    outputs = re.findall(r"output:.*?params:", "".join(RULES.values()), re.DOTALL)
-    patterns = re.findall(r'"(results/[^"]*)"', "".join(outputs))
-    values = {"system": "tiny", "target": "ala", "replica": "2"}
-    files = sorted({pattern.format(**values) for pattern in patterns})
+    molecule = {"system": "tiny", "target": "ala", "replica": "2"}
+    density = {"system": "energies_only_tiny", "target": "pair", "form": "potential", "seed": "1"}
+    files = set()
+    for name, text in RULES.items():
+        outputs = "".join(re.findall(r"output:.*?params:", text, re.DOTALL))
+        values = density if name in DENSITIES else molecule
+        files |= {pattern.format(**values) for pattern in re.findall(r'"(results/[^"]*)"', outputs)}
+    files = sorted(files)
     assert len(files) > 25
     assert set(jobs(snakemake(workflow, "-n", *files))) == {*SCRIPTED, "simulate_competitor"}
 

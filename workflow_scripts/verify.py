@@ -4,7 +4,7 @@ import json
 import sys
 from pathlib import Path
 
-from dig_core.evaluation.expectations import verdicts
+from dig_core.evaluation.expectations import of_target, verdicts
 
 
 def main(study, folder=Path("results"), expected=Path("tests/expected")):
@@ -16,7 +16,8 @@ def main(study, folder=Path("results"), expected=Path("tests/expected")):
         return _error(f"expected metrics in {folder / study}; found none. Write: make verify STUDY={study}")
     expectations, found = json.loads(stated.read_text(encoding="utf-8")), []
     for path in files:
-        own = verdicts(json.loads(path.read_text(encoding="utf-8")), expectations)
+        expected_here = of_target(expectations, path.parent.name)
+        own = verdicts(json.loads(path.read_text(encoding="utf-8")), expected_here)
         print(path, *own, sep="\n")
         found += own
     failed = sum(not verdict.passed for verdict in found)

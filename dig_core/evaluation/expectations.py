@@ -8,6 +8,8 @@ An expectation is a mapping of one of these forms; a list of them must hold toge
 * `{"min_over": key, "margin": m}`: at most m below it (`margin` is how much worse is allowed);
 * `{"near": key, "margin": m}`: within m of it;
 * `{"near": key, "standard_errors": n}`: within n combined standard errors, of the keys with `_standard_error`.
+
+Where the targets of a study differ in kind, they stand under `{"targets": {target: {metric: ...}}}`.
 """
 
 import math
@@ -40,6 +42,12 @@ def verdicts(metrics: Metrics, expectations: Mapping[str, Any]) -> list[Verdict]
         for one in stated if isinstance(stated, list) else [stated]:
             found.append(_verdict(metrics, key, one))
     return found
+
+
+def of_target(stated: Mapping[str, Any], target: str) -> Mapping[str, Any]:
+    """What is expected of one target: what is stated for all, and what is stated for it alone."""
+    common = {key: value for key, value in stated.items() if key != "targets"}
+    return {**common, **stated.get("targets", {}).get(target, {})}
 
 
 def _verdict(metrics: Metrics, key: str, stated: Mapping[str, Any]) -> Verdict:

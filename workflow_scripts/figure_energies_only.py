@@ -1,0 +1,18 @@
+"""Draw known densities beside those that were learned from energies."""
+
+from dig_core.plotting import write
+from dig_core.plotting_known_densities import densities_figure
+from dig_core.runtime import atomic, load_arrays, run
+
+
+def main(job):
+    """Write the figure as picture and vector graphics, and the numbers it shows."""
+    evaluations = {n: load_arrays(f) for n, f in zip(job.params.targets, job.input.evaluations, strict=True)}
+    figure, table = densities_figure(evaluations)
+    for path in job.output:
+        with atomic(path) as file:
+            write(file, figure, table)
+
+
+if __name__ == "__main__":
+    run(main, snakemake)
