@@ -101,6 +101,10 @@ def workflow(tmp_path):
         source, copy = ROOT / name, tmp_path / name
         ignored = shutil.ignore_patterns("__pycache__", "bundled")
         shutil.copytree(source, copy, ignore=ignored) if source.is_dir() else shutil.copy2(source, copy)
+    # One study is enough for most; the shipped list has a dry run of its own.
+    shutil.copy2(tmp_path / "config/config.yaml", tmp_path / "shipped.yaml")
+    one = "studies: [alanine_dipeptide]\nfigures:\n  figure_2a: [alanine_dipeptide]\n"
+    (tmp_path / "config/config.yaml").write_text(one)
     (tmp_path / "slurm").symlink_to("config/profiles/slurm")
     (tmp_path / "workflow_scripts").mkdir()
     for name in SCRIPTED:
@@ -127,6 +131,18 @@ def test_dry_run_of_everything_is_quick(workflow):
         "simulate": 2,
     }
     assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 4.0
+
+
+def test_dry_run_of_the_shipped_list(workflow):
+    """The second study uses the replicas of the first, and adds pre-training and relaxation."""
+    shutil.copy2(workflow / "shipped.yaml", workflow / "config/config.yaml")
+    found = jobs(snakemake(workflow, "-n"))
+    assert found["simulate"] == 2 and found["train"] == 2
+    assert {"simulate_pretraining", "pretrain", "relax"} <= set(found)
+    assert "table_pidp" not in found
+    table = jobs(snakemake(workflow, "-n", "table_pidp"))
+    listed = yaml.safe_load((workflow / "shipped.yaml").read_text())["comparisons"]["table_pidp"]
+    assert table["evaluate"] == len(listed["studies"]) * len(listed["seeds"]) and table["simulate"] == 2
 
 
 def test_dry_run_of_every_target(workflow):
