@@ -76,6 +76,17 @@ class EnergiesOnly(Settings):
         le=1.0,
         description="Share of training in which the times of the residual grow to the last one",
     )
+    warm_up: Fraction = Field(0.1, description="Share of training in which only the boundary is learned")
+    boundary: Literal["relative", "absolute", "direction"] = Field(
+        "relative",
+        description="Errors of the forces: relative to their size, as they are, or of the direction alone",
+    )
+    rescaled: bool = Field(
+        True, description="Measure residuals in units of what they reach in the narrowest mode at that time"
+    )
+    force_decades: PositiveFloat | None = Field(
+        None, description="Keep structures whose force is within so many decades of the smallest; null: all"
+    )
     checkpoint_interval_steps: PositiveInt = Field(description="Steps between two restart points")
 
 

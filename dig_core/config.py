@@ -55,13 +55,26 @@ def read_config(values: dict[str, Any], path: str | Path) -> Config:
     studies = {name: load_study(folder / f"{name}.yaml") for name in workflow.studies}
     for name in (name for names in workflow.figures.values() for name in names):
         _expect_molecule(studies[name], name, f"{path}: figures")
-    for comparison in workflow.comparisons.values():
+    for table, comparison in workflow.comparisons.items():
         for name in comparison.studies:
             study = studies.get(name) or load_study(folder / f"{name}.yaml")
-            _expect_molecule(study, name, f"{path}: comparisons")
-            studies |= {seeded_name(name, seed): seeded(study, seed) for seed in comparison.seeds}
+            studies |= _compared(name, study, comparison, f"{path}: comparisons.{table}")
     studies |= _simulating(studies, folder)
     return Config(studies, workflow.studies, dict(workflow.figures), dict(workflow.comparisons))
+
+
+def _compared(name: str, study: AnyStudy, comparison: Comparison, where: str) -> dict[str, AnyStudy]:
+    """A study with every seed of a comparison; known densities have seeds of their own."""
+    if isinstance(study, Study) == (len(comparison.seeds) < 2):
+        wanted = (
+            "two seeds or more for molecules" if isinstance(study, Study) else "no seeds for known densities"
+        )
+        raise ConfigError(
+            f"{where}: expected {wanted}; got {len(comparison.seeds)} for {name}. Correct `seeds:`"
+        )
+    if not isinstance(study, Study):
+        return {name: study}
+    return {seeded_name(name, seed): seeded(study, seed) for seed in comparison.seeds}
 
 
 def seeded_name(study: str, seed: int) -> str:

@@ -17,7 +17,7 @@ from dig_core.diffusion.fokker_planck import fokker_planck_residual, potential_r
 from dig_core.diffusion.processes import Process, Score
 from dig_core.energies.frames import Framed
 from dig_core.models.potential import PairNetwork, PointNetwork
-from dig_core.pretraining import Emphasis, EnergyLoss, PointForm, relevant_structures
+from dig_core.pretraining import Emphasis, EnergyLoss, PointForm, relevant_structures, within_decades
 from dig_core.runtime import fingerprint
 from dig_core.sampling import Draw, draw
 from dig_core.systems.analytic import BOX, FIELD, energy_of, process_of, score_errors
@@ -66,15 +66,19 @@ def _trained(
     settings, is_potential = run.pretraining, run.form == "potential"
     count = settings["structures"]
     relevant = relevant_structures(energy, BOX, count, np.random.default_rng(run.seed))
+    if settings["force_decades"]:
+        relevant = within_decades(relevant, settings["force_decades"])
     narrowest = run.target["narrowest"] / energy.length
-    emphasis = Emphasis(narrowest, settings["residual"], settings["curriculum"])
+    stated = ("residual", "curriculum", "boundary", "rescaled", "warm_up")
+    emphasis = Emphasis(narrowest, **{name: settings[name] for name in stated})
     form = PointForm(process, emphasis)
     equation = potential_residual if is_potential else fokker_planck_residual
     residual = partial(equation, divergence=ExactDivergence())
     loss = EnergyLoss(relevant, process, residual, emphasis, form, is_potential)
     torch.manual_seed(run.seed)  # of the initial weights; everything else has its own generator
     network = _network(energy, is_potential, settings["width"])
-    equal = torch.full((count,), 1.0 / count)
+    kept = len(relevant.energies_per_kT)
+    equal = torch.full((kept,), 1.0 / kept)
     exploring = time.process_time() - started
     trainer = train(network, loss, {"train": equal, "validation": equal}, _schedule(run), restart)
     trainer.cpu_seconds += exploring

@@ -15,8 +15,8 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from dig_core.diffusion.fokker_planck import (
+    BOUNDARIES,
     Potential,
-    energy_boundary,
     potential_score,
     product_of_estimates,
 )
@@ -24,7 +24,6 @@ from dig_core.diffusion.losses import Batch
 from dig_core.diffusion.processes import Process, Score, State, leading, over_trailing
 from dig_core.energies.calls import Energy
 
-WARM_UP = 0.1  # share of training in which only the boundary is learned
 FIELD = "positions"
 
 
@@ -59,16 +58,22 @@ class Emphasis:
             are carried on to all later times.
         free_constant: whether the potential is known up to a constant at each time: batches then have one time each, and
             the residual is measured from its mean.
+        boundary: how forces are compared, one of `BOUNDARIES`.
+        rescaled: whether residuals are measured in units of what they reach in the narrowest mode at that time.
+        warm_up: share of training in which only the boundary is learned.
     """
 
     narrowest: float = 0.2
     residual: float = 0.17
     curriculum: float = 0.5
     free_constant: bool = False
+    boundary: str = "relative"
+    rescaled: bool = True
+    warm_up: float = 0.1
 
     def latest(self, progress: float) -> float:
         """The largest time of the residual, as a share of the whole range."""
-        return min(1.0, max(0.003, (progress - WARM_UP) / self.curriculum))
+        return min(1.0, max(0.003, (progress - self.warm_up) / self.curriculum))
 
     def scale(self, sigma: Float[Tensor, " batch"]) -> Float[Tensor, " batch"]:
         """Width of the narrowest mode at a noise of sigma."""
@@ -143,12 +148,13 @@ class EnergyLoss:
         """Loss of the structures of the batch."""
         chosen = self.relevant.at(batch.indices)
         start = torch.full_like(chosen.energies_per_kT, leading(self.process).minimal_time)
-        loss = energy_boundary(self.score(model), chosen.state, start, chosen.forces_per_kT)
+        boundary = BOUNDARIES[self.emphasis.boundary]
+        loss = boundary(self.score(model), chosen.state, start, chosen.forces_per_kT)
         if self.is_potential:
             loss = loss + value_errors(
                 self.form.potential(model)(chosen.state, start), chosen.energies_per_kT
             )
-        if batch.progress < WARM_UP:
+        if batch.progress < self.emphasis.warm_up:
             return loss
         noised, time = self._noised(chosen.state, batch)
         return loss + self.emphasis.residual * self._residual(model, noised, time)
@@ -162,6 +168,7 @@ class EnergyLoss:
     def _residual(self, model: nn.Module, noised: State, time: Tensor) -> Float[Tensor, " batch"]:
         """Square of the residual in units of what the terms of the equation reach in the narrowest mode."""
         width = self.emphasis.scale(leading(self.process).sigma(time))
+        width = width if self.emphasis.rescaled else torch.ones_like(width)
         if self.is_potential:
             potential = self.form.potential(model)
             residual = self.residual(potential, self.process, noised, time)
@@ -184,6 +191,13 @@ class EnergyLoss:
         time = own.minimal_time + latest * uniform.to(next(iter(clean.values()))) ** 2
         noise = {field: self.process[field].noise(x, batch.generator) for field, x in clean.items()}
         return {field: self.process[field].perturb(x, time, noise[field]) for field, x in clean.items()}, time
+
+
+def within_decades(relevant: RelevantStructures, decades: float) -> RelevantStructures:
+    """The structures whose force is within so many decades of the smallest (DiG SI section B.1: three)."""
+    forces = torch.cat([x.flatten(start_dim=1) for x in relevant.forces_per_kT.values()], dim=1)
+    sizes = forces.norm(dim=1).log10()
+    return relevant.at((sizes <= sizes.min() + decades).nonzero()[:, 0])
 
 
 def value_errors(

@@ -25,8 +25,8 @@ Platform = Literal["Reference", "CPU", "CUDA", "OpenCL", "HIP"]
 # Folders and files under results/ and names of rules: a study or target of that name would overwrite them.
 _RESERVED = """
 all build cache check compare_samplers condense_reference config dataset example download downloads estimate_density evaluate
-evaluate_density figures help interpolate logs metrics model none null prepare prepare_reference pretrain pretrain_density readme
-reference relax relaxed report results sample samples simulate simulate_competitor simulate_pretraining simulation tables test
+evaluate_density figures help interpolate logs metrics model none null pidp prepare prepare_reference pretrain pretrain_density readme
+reference relax relaxed report results sample samples simulate simulate_competitor simulate_pretraining simulation stabilisers tables test
 topology train
 """
 RESERVED_NAMES = frozenset(_RESERVED.split())
@@ -569,8 +569,9 @@ class Comparison(Settings):
 
     studies: tuple[Name, ...] = Field(min_length=1, description="Studies, a row each")
     seeds: tuple[Seed, ...] = Field(
-        min_length=2,
-        description="Seeds of pre-training, training and sampling; <study>_seed<k> is the study with seed k",
+        (),
+        description="Seeds of pre-training, training and sampling; <study>_seed<k> is the study with seed k."
+        " None for known densities, whose studies have seeds of their own",
     )
 
 
@@ -581,7 +582,7 @@ class Workflow(Settings):
     figures: dict[Literal["figure_2a"], tuple[Name, ...]] = Field(
         description="Figure: studies whose landscapes it shows"
     )
-    comparisons: dict[Literal["table_pidp"], Comparison] = Field(
+    comparisons: dict[Literal["table_pidp", "table_stabilisers"], Comparison] = Field(
         {}, description="Table: studies that it compares; made only when the table is asked for"
     )
 

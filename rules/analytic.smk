@@ -117,3 +117,33 @@ rule figure_energies_only:
         ),
     script:
         "../workflow_scripts/figure_energies_only.py"
+
+
+rule table_stabilisers:
+    """Compare what keeps training from energies stable: studies that change one thing each."""
+    input:
+        metrics=compared_metrics("table_stabilisers"),
+        library=library("evaluation/density_tables.py"),
+    output:
+        table=report(
+            "results/tables/stabilisers.csv",
+            caption="captions.rst",
+            category="Figures",
+            labels={"content": "stabilisers of training from energies"},
+        ),
+    log:
+        "results/logs/table_stabilisers.log",
+    conda:
+        "../envs/simulation.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=10,
+    params:
+        studies=compared_studies("table_stabilisers"),
+        caption=(
+            "What keeps training from energies stable: a mixture of three modes, learned as a potential, with one thing"
+            " left out or changed in each row; a line per seed."
+        ),
+    script:
+        "../workflow_scripts/table_stabilisers.py"

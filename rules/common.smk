@@ -324,7 +324,7 @@ def compared_studies(table):
     comparison = CONFIG.comparisons.get(table)
     if comparison is None:
         return []
-    return [study for study in comparison.studies for _ in comparison.seeds]
+    return [study for study in comparison.studies for _ in comparison.seeds or [None]]
 
 
 def compared_metrics(table):
@@ -333,9 +333,9 @@ def compared_metrics(table):
     if comparison is None:
         return []
     names = [
-        seeded_name(study, seed)
+        seeded_name(study, seed) if comparison.seeds else study
         for study in comparison.studies
-        for seed in comparison.seeds
+        for seed in comparison.seeds or [None]
     ]
     return [
         f"results/{name}/{target}/metrics.json"

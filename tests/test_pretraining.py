@@ -13,7 +13,15 @@ from dig_core.diffusion.processes import VariancePreserving
 from dig_core.diffusion.samplers import SAMPLERS, sampling_times
 from dig_core.energies.analytic import GaussianMixture
 from dig_core.models.potential import PointNetwork
-from dig_core.pretraining import FIELD, Emphasis, EnergyLoss, PointForm, relevant_structures, value_errors
+from dig_core.pretraining import (
+    FIELD,
+    Emphasis,
+    EnergyLoss,
+    PointForm,
+    relevant_structures,
+    value_errors,
+    within_decades,
+)
 from dig_core.training import Schedule, train
 
 PROCESS = {FIELD: VariancePreserving("linear")}
@@ -103,3 +111,13 @@ def test_an_untrained_network_is_the_prior(is_potential):
     state = {FIELD: torch.randn(5, 1)}
     score = energy_loss(is_potential=is_potential).score(PointNetwork(1, 1))
     torch.testing.assert_close(score(state, torch.rand(5))[FIELD], -state[FIELD])
+
+
+def test_structures_with_large_forces_are_left_out():
+    structures = relevant_structures(ENERGY, (-2.5, 2.5), 1000, np.random.default_rng(0))
+    sizes = structures.forces_per_kT[FIELD].norm(dim=1)
+    kept = within_decades(structures, 1.0)
+    own = kept.forces_per_kT[FIELD].norm(dim=1)
+    assert 0 < len(own) < 1000 and own.max() <= 10 * sizes.min() * 1.0001
+    assert len(own) == (sizes <= 10 * sizes.min()).sum()
+    assert len(kept.energies_per_kT) == len(kept.state[FIELD]) == len(own)

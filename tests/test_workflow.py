@@ -143,6 +143,7 @@ def test_dry_run_of_the_shipped_list(workflow):
     table = jobs(snakemake(workflow, "-n", "table_pidp"))
     listed = yaml.safe_load((workflow / "shipped.yaml").read_text())["comparisons"]["table_pidp"]
     assert table["evaluate"] == len(listed["studies"]) * len(listed["seeds"]) and table["simulate"] == 2
+    assert jobs(snakemake(workflow, "-n", "table_stabilisers"))["pretrain_density"] >= 2 * 8
 
 
 def test_dry_run_of_every_target(workflow):

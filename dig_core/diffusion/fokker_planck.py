@@ -146,6 +146,29 @@ def energy_boundary(
     return torch.cat(errors, dim=1).square().mean(dim=1) / (1.0 + size)
 
 
+def absolute_boundary(
+    score: Score, state: State, time: Float[Tensor, " batch"], forces_per_kT: State
+) -> Float[Tensor, " batch"]:
+    """Mean over elements of || s - F/kT ||^2: the largest forces carry the mean. Arguments as `energy_boundary`."""
+    slope, forces = _joined(score(state, time)), _joined(forces_per_kT)
+    return (slope - forces).square().mean(dim=1)
+
+
+def direction_boundary(
+    score: Score, state: State, time: Float[Tensor, " batch"], forces_per_kT: State
+) -> Float[Tensor, " batch"]:
+    """1 - cos of the angle between s and F: their sizes are free (DiG SI, for t -> 0). Arguments as `energy_boundary`."""
+    slope, forces = _joined(score(state, time)), _joined(forces_per_kT)
+    return 1.0 - torch.nn.functional.cosine_similarity(slope, forces, dim=1)
+
+
+def _joined(state: State) -> Float[Tensor, "batch coordinates"]:
+    return torch.cat([x.flatten(start_dim=1) for x in state.values()], dim=1)
+
+
+BOUNDARIES = {"relative": energy_boundary, "absolute": absolute_boundary, "direction": direction_boundary}
+
+
 class Traced:
     """The right-hand side of the equation for one batch, with directions for its divergence that stay the same."""
 

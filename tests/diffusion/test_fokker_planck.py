@@ -8,7 +8,9 @@ from exact import FIELD, PROCESSES, Mixture, as_process, gaussian, two_states
 
 from dig_core.diffusion.divergence import ExactDivergence, HutchinsonDivergence
 from dig_core.diffusion.fokker_planck import (
+    BOUNDARIES,
     ReverseStep,
+    direction_boundary,
     energy_boundary,
     fokker_planck_residual,
     potential_residual,
@@ -175,6 +177,29 @@ def test_boundary_is_zero_for_the_forces_and_damps_the_large_ones():
     assert energy_boundary(exact, state, time, forces).max() < 1e-20
     strained = {FIELD: 1e6 * forces[FIELD]}
     assert energy_boundary(exact, state, time, strained).max() < 2.1
+
+
+def test_boundaries_differ_in_what_they_forgive():
+    """All are 0 for the forces; the absolute one grows with their square, and the direction knows nothing of sizes."""
+    forces = {FIELD: torch.tensor([[3.0, 4.0], [30.0, 40.0]], **DOUBLE)}
+    state, time = {FIELD: torch.zeros(2, 2, **DOUBLE)}, torch.zeros(2, **DOUBLE)
+    for boundary in BOUNDARIES.values():
+        torch.testing.assert_close(
+            boundary(lambda x, t: forces, state, time, forces), torch.zeros(2, **DOUBLE)
+        )
+
+    def too_large(x, t):
+        return {FIELD: 2.0 * forces[FIELD]}
+
+    found = {name: boundary(too_large, state, time, forces) for name, boundary in BOUNDARIES.items()}
+    torch.testing.assert_close(found["absolute"], torch.tensor([12.5, 1250.0], **DOUBLE))
+    torch.testing.assert_close(found["direction"], torch.zeros(2, **DOUBLE))
+    assert (found["relative"] < 1.0).all()
+
+    def turned(x, t):
+        return {FIELD: forces[FIELD].flip(1) * torch.tensor([1.0, -1.0], **DOUBLE)}
+
+    torch.testing.assert_close(direction_boundary(turned, state, time, forces), torch.ones(2, **DOUBLE))
 
 
 def test_score_of_a_potential_is_its_gradient():
