@@ -20,6 +20,7 @@ PIDP_STEP = 11.0  # in steps of denoising (tests/benchmarks/pidp_cost.py)
 DRAW_EVALUATIONS = 65  # along the probability flow, for one structure
 DIVERGENCES_PER_DENSITY = 22  # points along the path where it is found
 EVALUATIONS_PER_PASS_BACKWARDS = 2.5  # its cost, in evaluations of the network
+EVALUATIONS_PER_PATH_POINT = 400  # halved intervals and double precision counted, at a tolerance of 1e-4
 SECONDS_TO_START = 10.0  # Python, torch, OpenMM
 BYTES_PER_ATOM_AND_FRAME = 18.0  # float32 in .npz and 16-bit integers in .xtc
 # Asked of a cluster: a slow node must not end a good job.
@@ -53,6 +54,8 @@ def cost(rule: str, study: AnyStudy | None) -> Cost:
         return relaxation_cost(study)
     if rule == "estimate_density":
         return density_cost(study)
+    if rule == "interpolate":
+        return interpolation_cost(study)
     if rule == "compare_samplers":
         return comparison_cost(study)
     if rule == "evaluate":
@@ -126,6 +129,16 @@ def density_cost(study: Study) -> Cost:
     return _drawing_cost(study, density.draws + structures, evaluations)
 
 
+def interpolation_cost(study: Study) -> Cost:
+    """Return the estimate for paths between two states; a step of the flow takes six evaluations, of order five."""
+    interpolation = study.interpolation
+    if interpolation is None:
+        return Cost(0.0, 0.0)
+    points = interpolation.paths * interpolation.points
+    evaluations = round(EVALUATIONS_PER_PATH_POINT * points * (1.0e-4 / interpolation.tolerance) ** 0.2)
+    return _drawing_cost(study, 2 * points, evaluations)
+
+
 def comparison_cost(study: Study) -> Cost:
     """Return the estimate for the comparison of solvers."""
     comparison = study.evaluation.sampler_comparison
@@ -151,7 +164,7 @@ def runtime_minutes(rule: str, study: AnyStudy) -> int:
 
 def memory_MB(rule: str, study: AnyStudy) -> int:
     """Return the memory to ask of a cluster in MB."""
-    if rule not in ("train", "pretrain", "sample", "compare_samplers"):
+    if rule not in ("train", "pretrain", "sample", "interpolate", "compare_samplers"):
         return 2000
     batch = study.sampler.batch_size if rule in ("sample", "compare_samplers") else study.training.batch_size
     kept_layers = 1 if rule in ("sample", "compare_samplers") else study.model.layers

@@ -14,7 +14,14 @@ def superposed(
     """
     centre = reference.mean(dim=-2, keepdim=True)
     centred = mobile - mobile.mean(dim=-2, keepdim=True)
-    left, _, right = torch.linalg.svd(centred.mT @ (reference - centre))
+    return centred @ rotation(centred, reference - centre) + centre
+
+
+def rotation(
+    mobile: Float[Tensor, "*batch atoms 3"], reference: Float[Tensor, "*batch atoms 3"]
+) -> Float[Tensor, "*batch 3 3"]:
+    """The rotation that takes `mobile` (from the right, both with their centres at the origin) nearest to `reference`."""
+    left, _, right = torch.linalg.svd(mobile.mT @ reference)
     handedness = torch.ones_like(left[..., 0])
     handedness[..., 2] = torch.linalg.det(left @ right)
-    return centred @ (left * handedness[..., None, :]) @ right + centre
+    return (left * handedness[..., None, :]) @ right

@@ -25,7 +25,7 @@ Platform = Literal["Reference", "CPU", "CUDA", "OpenCL", "HIP"]
 # Folders and files under results/ and names of rules: a study or target of that name would overwrite them.
 _RESERVED = """
 all build cache check compare_samplers condense_reference config dataset example download downloads estimate_density evaluate
-evaluate_density figures help interpolate logs metrics model none null pidp prepare prepare_reference pretrain pretrain_density readme
+evaluate_density figures help interpolate logs metrics model none null path pidp prepare prepare_reference pretrain pretrain_density readme
 reference relax relaxed report results sample samples simulate simulate_competitor simulate_pretraining simulation stabilisers tables test
 topology train
 """
@@ -501,6 +501,36 @@ class Evaluation(Settings):
     )
 
 
+class Interpolation(Settings):
+    """Paths between two states through the latent space of the model."""
+
+    start_state: Name = Field(description="State of evaluation.states from which the paths start")
+    end_state: Name = Field(description="State of evaluation.states in which they end")
+    paths: PositiveInt = Field(description="Independent pairs of training frames that are connected")
+    points: int = Field(
+        ge=3, description="Structures along each path, both ends included, about evenly spaced"
+    )
+    largest_noise: PositiveFloat | None = Field(
+        None,
+        description="Latent states are structures with so much noise, in standard deviations of the data; null: all noise",
+    )
+    kind: Literal["slerp", "linear"] = Field(
+        description="Between latent states: slerp keeps their norms, linear is the paper's"
+    )
+    tolerance: PositiveFloat = Field(
+        description="Largest error of one step along the probability flow of the ends, relative to the noise"
+    )
+    seed: Seed = Field(description="Seed of the draw of frames")
+
+    @model_validator(mode="after")
+    def _two_states(self) -> Self:
+        if self.start_state == self.end_state:
+            raise ValueError(
+                f"expected two different states; got {self.start_state} twice. Change start_state or end_state"
+            )
+        return self
+
+
 class Study(Settings):
     """Everything about one study: one file config/systems/<name>.yaml."""
 
@@ -523,6 +553,9 @@ class Study(Settings):
     density: Density | None = Field(
         None,
         description="Log densities of drawn structures; null leaves them out. Energies need data.force_field",
+    )
+    interpolation: Interpolation | None = Field(
+        None, description="Paths between two states through the latent space; null leaves them out"
     )
 
     @model_validator(mode="after")
@@ -552,6 +585,18 @@ class Study(Settings):
                 "expected data.bias where pretraining has biased_dynamics; got null. State the bias, or use"
                 " parallel_tempering"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _interpolation_knows_its_states(self) -> Self:
+        known = self.evaluation.states
+        for key in ("start_state", "end_state") if self.interpolation is not None else ():
+            name = getattr(self.interpolation, key)
+            if name not in known:
+                hint = suggestion(name, known) or " Add it there, or write interpolation: null"
+                raise ValueError(
+                    f"expected a state of evaluation.states in interpolation.{key}; got {name!r}.{hint}"
+                )
         return self
 
     @model_validator(mode="after")

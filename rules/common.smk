@@ -105,6 +105,17 @@ def relaxation_settings(wildcards):
     return {**values, **taken, "temperature_K": temperature}
 
 
+def interpolation_settings(wildcards):
+    """Settings of the interpolation with the regions of its two states and the bins in which ends are chosen."""
+    study = SETTINGS[wildcards.system]
+    values, evaluation = study["interpolation"], study["evaluation"]
+    if values is None:
+        return None
+    names = values["start_state"], values["end_state"]
+    regions = {name: evaluation["states"][name] for name in names}
+    return {**values, "regions": regions, "bins": evaluation["bins"]}
+
+
 def evaluation_settings(wildcards):
     """Settings of the evaluation without the comparison of solvers, which has its own rule."""
     values = dict(SETTINGS[wildcards.system]["evaluation"])
@@ -267,6 +278,13 @@ def density_file(wildcards):
     return f"results/{wildcards.system}/{wildcards.target}/log_density.npz"
 
 
+def path_file(wildcards):
+    """Paths between two states, where the study asks for them."""
+    if CONFIG.studies[wildcards.system].interpolation is None:
+        return []
+    return f"results/{wildcards.system}/{wildcards.target}/path.npz"
+
+
 def tight_reference_file(wildcards):
     """The bundled histogram, where the study names one."""
     name = CONFIG.studies[wildcards.system].data.tight_reference
@@ -306,6 +324,7 @@ def study_figures(study):
     names += (
         ["density"] if CONFIG.studies[study].density and has_energies(study) else []
     )
+    names += ["pathway"] if CONFIG.studies[study].interpolation else []
     return names + (["samplers"] if comparison else [])
 
 

@@ -12,11 +12,13 @@ rule evaluate:
         relaxed=relaxed_file,
         exploration=exploration_file,
         log_density=density_file,
+        path=path_file,
         tight_reference=tight_reference_file,
         library=library(
             "evaluation/densities.py",
             "evaluation/energy_distributions.py",
             "evaluation/landscape.py",
+            "evaluation/pathways.py",
             "evaluation/statistics.py",
             "evaluation/strata.py",
             "evaluation/tight_reference.py",
@@ -26,6 +28,7 @@ rule evaluate:
             "systems/molecule_density.py",
             "systems/molecule_evaluation.py",
             "systems/molecule_figures.py",
+            "systems/molecule_path_evaluation.py",
             "systems/molecule_series.py",
         ),
     output:

@@ -133,6 +133,46 @@ rule figure_density:
         "../workflow_scripts/figure_density.py"
 
 
+rule figure_pathway:
+    """Draw paths between two states over the landscape, and the energies along them."""
+    input:
+        evaluations=of_targets("results/{system}/{target}/evaluation.npz"),
+        paths=of_targets("results/{system}/{target}/path.npz"),
+        library=library(
+            "plotting.py",
+            "plotting_pathways.py",
+            "evaluation/drawn.py",
+            "evaluation/pathways.py",
+        ),
+    output:
+        png=report(
+            "results/{system}/figures/pathway.png",
+            caption="captions.rst",
+            category="{system}",
+            labels={"content": "paths between states"},
+        ),
+        pdf="results/{system}/figures/pathway.pdf",
+        parquet="results/{system}/figures/pathway.parquet",
+    log:
+        "results/logs/figure_pathway/{system}.log",
+    conda:
+        "../envs/simulation.yaml"
+    threads: 1
+    resources:
+        mem_mb=memory("figure_pathway"),
+        runtime=minutes("figure_pathway"),
+    params:
+        targets=setting("targets"),
+        caption=(
+            "Paths between two states through the latent space of the diffusion model, each between another pair of"
+            " training frames, beside the straight path in Cartesian coordinates. Left: over the free-energy"
+            " landscape of molecular dynamics (the tight reference where there is one). Right: potential energies"
+            " along them. Bold: the pair whose highest energy is lowest."
+        ),
+    script:
+        "../workflow_scripts/figure_pathway.py"
+
+
 rule figure_learning_curve:
     """Draw the loss on training and validation frames against the optimiser steps."""
     input:

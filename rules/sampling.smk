@@ -97,3 +97,30 @@ rule estimate_density:
         platform=setting("data", "platform"),
     script:
         "../workflow_scripts/estimate_density.py"
+
+
+rule interpolate:
+    """Connect two states by paths through the latent space, beside straight ones."""
+    input:
+        checkpoint="results/{system}/model/checkpoint.pt",
+        dataset="results/{system}/dataset.npz",
+        topology="results/{system}/{target}/topology.pdb",
+        molecule="results/{system}/{target}/molecule.npz",
+    output:
+        path="results/{system}/{target}/path.npz",
+        trajectory="results/{system}/{target}/path.xtc",
+    log:
+        "results/logs/interpolate/{system}_{target}.log",
+    conda:
+        "../envs/learning.yaml"
+    threads: 1
+    resources:
+        mem_mb=memory("interpolate"),
+        runtime=minutes("interpolate"),
+    params:
+        kind=setting("kind"),
+        interpolation=interpolation_settings,
+        force_field=setting("data", "force_field"),
+        platform=setting("data", "platform"),
+    script:
+        "../workflow_scripts/interpolate.py"

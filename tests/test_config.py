@@ -150,6 +150,21 @@ def test_settings_are_frozen_and_return_as_plain_values():
         ("density.divergence", {"kind": "hutchinson", "probes": 1}, ["divergence.probes", "equal to 2"]),
         ("density.tolerance", 0.0, ["density.tolerance", "greater than 0"]),
         ("density.structure", 5, ["density: ", "Did you mean 'structures'?"]),
+        (
+            "interpolation.end_state",
+            "C7axe",
+            ["evaluation.states in interpolation.end_state", "'C7axe'", "Did you mean 'C7ax'?"],
+        ),
+        (
+            "interpolation.start_state",
+            "nowhere",
+            ["interpolation.start_state", "or write interpolation: null"],
+        ),
+        ("interpolation.start_state", "C7ax", ["interpolation: ", "two different states", "C7ax twice"]),
+        ("interpolation.kind", "lineer", ["interpolation.kind", "'lineer'", "Did you mean 'linear'?"]),
+        ("interpolation.points", 2, ["interpolation.points", "greater than or equal to 3"]),
+        ("interpolation.path", 2, ["interpolation: ", "Did you mean 'paths'?"]),
+        ("targets", {"path": {"sequence": "ACE-ALA-NME"}}, ["targets.path", "'path'", "Rename it"]),
         ("process.kind", "variance_explodin", ["process.kind", "Did you mean 'variance_exploding'?"]),
         ("process.sigma_max", 0.001, ["process", "sigma_min < sigma_max"]),
         ("process.sigma_mux", 1.0, ["process: ", "'sigma_mux'"]),
@@ -362,6 +377,17 @@ def test_a_study_may_have_no_densities_and_they_cost_what_they_are(tmp_path):
     assert cheaper.seconds < 0.5 * costs.cost("estimate_density", study).seconds
     none = study.model_copy(update={"density": None})
     assert costs.cost("estimate_density", none) == costs.Cost(0.0, 0.0)
+
+
+def test_a_study_may_have_no_paths_and_they_cost_what_they_are(tmp_path):
+    assert load_study(write(tmp_path, "alanine", without("interpolation"))).interpolation is None
+    study = load_study(ROOT / "config/systems/alanine_dipeptide.yaml")
+    assert 40.0 < costs.cost("interpolate", study).seconds < 200.0
+    single = changed("interpolation.paths", 1)
+    cheaper = costs.cost("interpolate", load_study(write(tmp_path, "single", single)))
+    assert cheaper.seconds < 0.5 * costs.cost("interpolate", study).seconds
+    none = study.model_copy(update={"interpolation": None})
+    assert costs.cost("interpolate", none) == costs.Cost(0.0, 0.0)
 
 
 def test_plan_is_bounded_by_the_chain_and_by_the_cores():

@@ -33,6 +33,7 @@ ALLOWED = {
     "plotting": {"evaluation", "units"},
     "plotting_densities": {"evaluation", "plotting", "units"},
     "plotting_known_densities": {"plotting", "evaluation", "units"},
+    "plotting_pathways": {"plotting", "evaluation", "units"},
 }
 # Loaded by the Snakefile, or needed to redraw a figure on a laptop.
 WITHOUT_TORCH = {
@@ -45,6 +46,7 @@ WITHOUT_TORCH = {
     "plotting",
     "plotting_densities",
     "plotting_known_densities",
+    "plotting_pathways",
 }
 
 

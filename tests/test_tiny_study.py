@@ -10,6 +10,7 @@ import sys
 import time
 from pathlib import Path
 
+import mdtraj
 import numpy as np
 import pandas
 import pytest
@@ -113,6 +114,24 @@ def test_densities_of_drawn_structures_and_of_frames(tiny):
     assert found.get("density_structures_reference", 0) <= 4
 
 
+def test_paths_lead_from_state_to_state(tiny):
+    """A minute of training is no model, but its flow can be inverted: most ends come back, all where it is not too steep."""
+    paths, found = load_arrays(tiny / "results/tiny/ala/path.npz"), metrics(tiny)
+    assert paths["state_names"].tolist() == ["C7eq", "alpha_R"]
+    assert paths["latent_positions_angstrom"].shape == (2, 7, 22, 3)
+    assert found["path_endpoint_rmsd_angstrom"] == pytest.approx(paths["endpoint_rmsd_angstrom"].max())
+    assert np.median(paths["endpoint_rmsd_angstrom"]) < 0.1
+    assert found["path_pairs"] == 2 and found["seconds_interpolate"] < 30
+    # Straight lines between structures lead through clashes and broken bonds.
+    assert found["path_energy_max_kJ_per_mol_baseline_straight"] > found["path_energy_limit_kJ_per_mol"]
+    assert 0.0 < found["saddle_kcal_per_mol_tight_reference"] < 10.0
+    xtc = mdtraj.load_xtc(tiny / "results/tiny/ala/path.xtc", tiny / "results/tiny/ala/topology.pdb")
+    chosen = paths["latent_positions_angstrom"][paths["chosen"]]
+    assert np.abs(10.0 * xtc.xyz - chosen).max() < 0.02
+    shown = pandas.read_parquet(tiny / "results/tiny/figures/pathway.parquet")
+    assert (shown["series"] == "latent").sum() == (shown["series"] == "straight").sum() == 14
+
+
 def test_everything_is_there_and_tells_where_it_comes_from(tiny):
     for name in (
         "figures/figure_2a",
@@ -120,6 +139,7 @@ def test_everything_is_there_and_tells_where_it_comes_from(tiny):
         "tiny/figures/energies",
         "tiny/figures/samplers",
         "tiny/figures/density",
+        "tiny/figures/pathway",
         "tiny/figures/learning_curve",
     ):
         for suffix in ("png", "pdf", "parquet"):

@@ -28,10 +28,13 @@ CHAIN = {
     "train",
     "sample",
     "estimate_density",
+    "interpolate",
     "evaluate",
     "table_metrics",
 }
-FIGURES = {f"figure_{name}" for name in ("landscape", "energies", "samplers", "density", "learning_curve")}
+FIGURES = {
+    f"figure_{name}" for name in ("landscape", "energies", "samplers", "density", "pathway", "learning_curve")
+}
 DENSITIES = {"pretrain_density", "evaluate_density", "table_energies_only", "figure_energies_only"}
 SCRIPT = """
 from pathlib import Path
@@ -169,7 +172,7 @@ def test_dry_run_of_every_target(workflow):
 def test_a_run_its_report_and_what_runs_again(workflow):
     said = snakemake(workflow, "--cores", "2")
     assert re.search(
-        r"^18 jobs to run: about \d+ minutes on 2 core\(s\) and \d+ MB of disk$", said, re.MULTILINE
+        r"^20 jobs to run: about \d+ minutes on 2 core\(s\) and \d+ MB of disk$", said, re.MULTILINE
     )
     assert "Nothing to be done" in snakemake(workflow, "-n")
 
@@ -185,12 +188,17 @@ def test_a_run_its_report_and_what_runs_again(workflow):
     assert again == {"sample", "figure_2a", "all"} | after_sampling
     edit(study, "  steps: 20\n", "  steps: 25\n")
 
+    edit(study, "  points: 31 ", "  points: 21 ")
+    again = set(jobs(snakemake(workflow, "-n")))
+    assert again >= {"interpolate", "evaluate", "figure_pathway"} and not {"train", "sample"} & again
+    edit(study, "  points: 21 ", "  points: 31 ")
+
     # A longer competitor repeats no replica; an edited library file repeats the figures that use it.
     edit(study, "competitor_duration_ns: 39.0", "competitor_duration_ns: 46.0")
     (workflow / "dig_core/plotting.py").write_text("# edited\n")
     again = jobs(snakemake(workflow, "-n"))
     assert again["simulate_competitor"] == 1 and "figure_learning_curve" in again
-    assert not {"simulate", "prepare", "train", "sample", "estimate_density", "compare_samplers"} & set(again)
+    assert not {"simulate", "prepare", "train", "sample", "estimate_density", "interpolate", "compare_samplers"} & set(again)
 
     edit(study, "  ema_decay: 0.999", "  ema_decay: 0.99")
     again = jobs(snakemake(workflow, "-n"))

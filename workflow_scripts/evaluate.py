@@ -11,6 +11,7 @@ from dig_core.systems.molecule import descriptor_hash, energies
 from dig_core.systems.molecule_density import density_metrics
 from dig_core.systems.molecule_evaluation import Study, cost_metrics, evaluate
 from dig_core.systems.molecule_figures import evaluation_arrays
+from dig_core.systems.molecule_path_evaluation import path_metrics
 from dig_core.systems.molecule_series import Sources, of_target, with_energies
 
 
@@ -37,9 +38,10 @@ def main(job):
     costs = cost_metrics(sources, training, energy)
     densities = load_arrays(job.input.log_density) if job.input.log_density else None
     costs |= density_metrics(densities, study, evaluated.series, sources.tight_reference)
+    paths = path_metrics(load_arrays(job.input.path), evaluated, study) if job.input.path else {}
     origin = provenance({"evaluation": job.params.evaluation}, job.input, None, started)
     save_arrays(job.output.evaluation, origin, **evaluation_arrays(sources, study, evaluated))
-    write_json(job.output.metrics, evaluated.metrics | costs)
+    write_json(job.output.metrics, evaluated.metrics | costs | paths)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """An adaptive Runge-Kutta method for ordinary differential equations of a batch."""
 
 from collections.abc import Callable
+from itertools import pairwise
 
 from jaxtyping import Float
 from torch import Tensor
@@ -63,6 +64,36 @@ def integrate(
         f"expected to reach ln tau {last:.3f} within {MOST_STEPS} steps; got to {u:.3f}. "
         "Raise the tolerance, or check that the score is smooth."
     )
+
+
+def accepted_steps(
+    slope: Slope, start: Float[Tensor, "batch values"], ends: tuple[float, float], norm: ErrorNorm
+) -> tuple[float, ...]:
+    """The values of u between which `integrate` steps, both ends included; errors as there."""
+    nodes = [ends[0]]
+
+    def noted(error: Tensor, u: float, after: float) -> float:
+        size = norm(error, u, after)
+        if size <= 1.0:
+            nodes.append(after)
+        return size
+
+    integrate(slope, start, ends, noted)
+    return tuple(nodes)
+
+
+def integrate_through(
+    slope: Slope, start: Float[Tensor, "batch values"], nodes: tuple[float, ...]
+) -> Float[Tensor, "batch values"]:
+    """The values at the last node by the same method with given steps, whatever their errors.
+
+    One smooth map of the start: with steps that follow the batch, neighbours in different batches take different errors.
+    """
+    first, values = slope(nodes[0], start), start
+    for u, after in pairwise(nodes):
+        values, stages = _trial(slope, u, values, after - u, first)
+        first = stages[-1]
+    return values
 
 
 def _trial(slope: Slope, u: float, values: Tensor, step: float, first: Tensor) -> tuple[Tensor, list[Tensor]]:

@@ -8,7 +8,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from dig_core.diffusion.flow import Flow
-from dig_core.diffusion.integration import integrate
+from dig_core.diffusion.integration import accepted_steps, integrate, integrate_through
 from dig_core.diffusion.processes import Process, Score, State
 
 TOLERANCE = 1e-5
@@ -38,6 +38,28 @@ def decode(
     flow = Flow(score, process, latent)
     z, _ = integrate(flow.velocity, flow.end(latent), flow.range[::-1], flow.error_norm(tolerance))
     return flow.structures(z)
+
+
+@torch.no_grad()
+def decoding_steps(
+    score: Score, process: Mapping[str, Process], latent: State, tolerance: float = TOLERANCE
+) -> tuple[float, ...]:
+    """The steps in ln tau with which `decode` meets the tolerance for these latent states; errors as there."""
+    flow = Flow(score, process, latent)
+    return accepted_steps(flow.velocity, flow.end(latent), flow.range[::-1], flow.error_norm(tolerance))
+
+
+@torch.no_grad()
+def decode_through(
+    score: Score, process: Mapping[str, Process], latent: State, steps: tuple[float, ...]
+) -> State:
+    """Structures of latent states with the steps of others (`decoding_steps`): the same map for all batches.
+
+    Where the flow tears states apart, neighbours can be followed as closely as numbers allow only under one map. Errors are not
+    controlled, but for those states. Raises ValueError as `encode` does.
+    """
+    flow = Flow(score, process, latent)
+    return flow.structures(integrate_through(flow.velocity, flow.end(latent), steps))
 
 
 def linear(

@@ -5,7 +5,7 @@ Here the parts meet: force field and features, process and network, frames and l
 
 import io
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -235,9 +235,14 @@ class TrainedModel:
 
 
 def trained_model(
-    checkpoint: Mapping[str, Any], molecule: Mapping[str, np.ndarray], device: str = "cpu"
+    checkpoint: Mapping[str, Any],
+    molecule: Mapping[str, np.ndarray],
+    device: str = "cpu",
+    dtype: torch.dtype = torch.float32,
 ) -> TrainedModel:
     """The score of one molecule from a checkpoint (see `training.save_checkpoint`), its conditions computed once.
+
+    States must be of the same `dtype`.
 
     Raises:
         ValueError: the checkpoint was trained on other molecules.
@@ -250,10 +255,9 @@ def trained_model(
         )
     model = network(settings["model"])
     model.load_state_dict(checkpoint["weights"])
-    model = model.to(device).eval().requires_grad_(False)
-    conditions = model.conditions(
-        MolecularGraph.from_arrays(molecule, checkpoint["scale_angstrom"]).to(device)
-    )
+    model = model.to(device, dtype).eval().requires_grad_(False)
+    graph = MolecularGraph.from_arrays(molecule, checkpoint["scale_angstrom"]).to(device)
+    conditions = model.conditions(replace(graph, bounds=graph.bounds.to(dtype)))
     process = diffusion_process(settings["process"])
     shape = {FIELD: (len(molecule["atom_features"]), 3)}
     return TrainedModel(

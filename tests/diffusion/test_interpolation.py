@@ -5,7 +5,16 @@ import torch
 from exact import FIELD, PROCESSES, as_process, gaussian, in_ten_dimensions, two_states
 
 from dig_core.diffusion.integration import integrate
-from dig_core.diffusion.interpolation import LatentPath, decode, encode, interpolate, linear, slerp
+from dig_core.diffusion.interpolation import (
+    LatentPath,
+    decode,
+    decode_through,
+    decoding_steps,
+    encode,
+    interpolate,
+    linear,
+    slerp,
+)
 from dig_core.diffusion.preconditioning import preconditioned
 from dig_core.diffusion.processes import VarianceExploding, mean_free
 from tests.molecules_for_tests import graph, noisy, small_molecule, tiny_network
@@ -41,6 +50,21 @@ def test_decoding_returns_what_was_encoded(data, name):
     back = decode(score, product, latent)[FIELD]
     assert (back - x).abs().max().item() < 1e-4
     assert (latent[FIELD] - x).abs().max().item() > 0.1
+
+
+def test_decoding_with_the_steps_of_others_is_one_map():
+    """Neighbours 1e-9 apart stay neighbours in whatever batch they are; with adaptive steps they need not."""
+    process, data = as_process("exploding"), two_states()
+    score, product = data.score(process), {FIELD: process}
+    latent = encode(score, product, {FIELD: draws(data, 20)})
+    steps = decoding_steps(score, product, latent, 1e-4)
+    assert steps[0] > steps[-1] and list(steps) == sorted(steps, reverse=True)
+    whole = decode_through(score, product, latent, steps)[FIELD]
+    torch.testing.assert_close(whole, decode(score, product, latent, 1e-4)[FIELD], rtol=0, atol=1e-9)
+    single = {FIELD: latent[FIELD][3:4] * (1.0 + 1e-9)}
+    assert (decode_through(score, product, single, steps)[FIELD] - whole[3]).abs().max().item() < 1e-7
+    with pytest.raises(ValueError, match="fields"):
+        decode_through(score, product, {"other": latent[FIELD]}, steps)
 
 
 def test_latent_states_of_two_states_are_normal():

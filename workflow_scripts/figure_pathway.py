@@ -1,0 +1,21 @@
+"""Draw paths between two states over the landscape, and the energies along them."""
+
+from dig_core.plotting import write
+from dig_core.plotting_pathways import pathway_figure
+from dig_core.runtime import atomic, load_arrays, run
+
+
+def main(job):
+    """Write the figure as picture and vector graphics, and the numbers it shows."""
+    evaluations, paths = (
+        {name: load_arrays(file) for name, file in zip(job.params.targets, files, strict=True)}
+        for files in (job.input.evaluations, job.input.paths)
+    )
+    figure, table = pathway_figure(evaluations, paths)
+    for path in job.output:
+        with atomic(path) as file:
+            write(file, figure, table)
+
+
+if __name__ == "__main__":
+    run(main, snakemake)
