@@ -64,16 +64,12 @@ def read_config(values: dict[str, Any], path: str | Path) -> Config:
 
 
 def _compared(name: str, study: AnyStudy, comparison: Comparison, where: str) -> dict[str, AnyStudy]:
-    """A study with every seed of a comparison; known densities have seeds of their own."""
-    if isinstance(study, Study) == (len(comparison.seeds) < 2):
-        wanted = (
-            "two seeds or more for molecules" if isinstance(study, Study) else "no seeds for known densities"
-        )
-        raise ConfigError(
-            f"{where}: expected {wanted}; got {len(comparison.seeds)} for {name}. Correct `seeds:`"
-        )
-    if not isinstance(study, Study):
+    """A study with every seed of a comparison; without seeds it is one of known densities, which have their own."""
+    if not comparison.seeds and not isinstance(study, Study):
         return {name: study}
+    _expect_molecule(study, name, where)
+    if len(comparison.seeds) < 2:
+        raise ConfigError(f"{where}: expected two seeds or more; got {len(comparison.seeds)}. Add `seeds:`")
     return {seeded_name(name, seed): seeded(study, seed) for seed in comparison.seeds}
 
 

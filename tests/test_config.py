@@ -424,3 +424,13 @@ def test_replicas_of_another_study_are_of_the_same_molecules(tmp_path, other):
     path = write(tmp_path, "config", {"studies": ["few"], "figures": {"figure_2a": []}})
     with pytest.raises(ConfigError, match=r"data\.simulations_of: expected a study of the same targets"):
         load_config(path)
+
+
+@pytest.mark.parametrize("seeds", [[], [1]])
+def test_molecules_are_compared_over_seeds(tmp_path, seeds):
+    (tmp_path / "systems").mkdir()
+    write(tmp_path / "systems", "base", ALANINE)
+    comparisons = {"table_pidp": {"studies": ["base"], "seeds": seeds}}
+    content = {"studies": ["base"], "figures": {"figure_2a": []}, "comparisons": comparisons}
+    with pytest.raises(ConfigError, match=r"comparisons\.table_pidp: expected two seeds or more; got"):
+        load_config(write(tmp_path, "config", content))

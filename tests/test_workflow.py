@@ -198,7 +198,15 @@ def test_a_run_its_report_and_what_runs_again(workflow):
     (workflow / "dig_core/plotting.py").write_text("# edited\n")
     again = jobs(snakemake(workflow, "-n"))
     assert again["simulate_competitor"] == 1 and "figure_learning_curve" in again
-    assert not {"simulate", "prepare", "train", "sample", "estimate_density", "interpolate", "compare_samplers"} & set(again)
+    assert not {
+        "simulate",
+        "prepare",
+        "train",
+        "sample",
+        "estimate_density",
+        "interpolate",
+        "compare_samplers",
+    } & set(again)
 
     edit(study, "  ema_decay: 0.999", "  ema_decay: 0.99")
     again = jobs(snakemake(workflow, "-n"))
