@@ -2,7 +2,9 @@
 
 import copy
 import json
+import os
 import re
+import subprocess
 import sys
 from pathlib import Path
 
@@ -139,6 +141,15 @@ def test_weights_of_separated_modes_are_above_chance(tiny):
     assert found["population_mode_1_potential_seed_1"] == pytest.approx(0.8, abs=0.15)
     assert found["score_error_potential_worst"] < 0.5
     assert found["energy_calls_potential_worst"] == 300 * 80 + 4000
+
+
+def test_the_summary_prints_the_table(tiny):
+    script = [sys.executable, "workflow_scripts/summary.py"]
+    environment = os.environ | {"PYTHONPATH": str(tiny)}
+    told = subprocess.run(
+        script, cwd=tiny, env=environment, capture_output=True, text=True, check=True
+    ).stdout
+    assert "energies_only_tiny, pair: 2000 samples" in told and "largest error of a weight" in told
 
 
 def test_everything_is_there_and_documented(tiny):

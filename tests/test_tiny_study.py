@@ -154,6 +154,20 @@ def test_everything_is_there_and_tells_where_it_comes_from(tiny):
     assert "Nothing to be done" in snakemake(tiny, "-n", "all")
 
 
+def test_the_summary_ends_with_the_table_and_the_report(tiny, tmp_path):
+    """As `make demo` calls it; without metrics it says what to do."""
+    script = [sys.executable, "workflow_scripts/summary.py"]
+    environment = os.environ | {"PYTHONPATH": str(tiny)}
+    told = subprocess.run(
+        script, cwd=tiny, env=environment, capture_output=True, text=True, check=True
+    ).stdout
+    assert "tiny, ala: 500 samples" in told and "mirror images" in told
+    assert told.rstrip().endswith(str((tiny / "results/report.html").resolve()))
+    empty = checkout(tmp_path, "[tiny]")
+    failed = subprocess.run(script, cwd=empty, env=environment, capture_output=True, text=True)
+    assert failed.returncode == 1 and failed.stderr.endswith("found none. Write: make demo\n")
+
+
 def test_documented_files_are_the_files_there_are(tiny):
     documented = (ROOT / "results/README.md").read_text()
     for path in (tiny / "results").rglob("*"):

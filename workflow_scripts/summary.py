@@ -15,7 +15,8 @@ def main(folder=Path("results"), config=Path("config/config.yaml")):
     """Return the exit status; 1 where a study has no metrics yet."""
     settings = load_config(config)
     for name in settings.listed:
-        for target in settings.studies[name].targets:
+        study = settings.studies[name]
+        for target in study.targets:
             path = folder / name / target / "metrics.json"
             if not path.is_file():
                 print(f"error: expected the file {path}; found none. Write: make demo", file=sys.stderr)
