@@ -15,8 +15,11 @@ import yaml
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
 
-from dig_core.analytic_settings import AnalyticStudy, AnyStudy
-from dig_core.settings import Comparison, Settings, Simulate, Study, Workflow, suggestion
+from dig_core.settings.analytic import AnalyticStudy, AnyStudy
+from dig_core.settings.data import Simulate
+from dig_core.settings.fields import Settings, suggestion
+from dig_core.settings.study import Study
+from dig_core.settings.workflow import Comparison, Workflow
 
 # Named by the user and complete in themselves: an ablation replaces them whole, it does not add to them.
 REPLACED_WHOLE = ("targets", "states", "solvers")

@@ -6,8 +6,9 @@ asked of a cluster, the estimate before a run), not to promise. Nothing is compu
 
 from dataclasses import dataclass
 
-from dig_core.analytic_settings import AnalyticStudy, AnyStudy
-from dig_core.settings import Study, Target
+from dig_core.settings.analytic import AnalyticStudy, AnyStudy
+from dig_core.settings.data import Target
+from dig_core.settings.study import Study
 
 SECONDS_PER_NS = 25.0  # OpenMM's Reference platform, 22 atoms, 2 fs, Generalized-Born, biased
 GENTLE_STEPS = 20  # of a relaxation, before the others

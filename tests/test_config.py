@@ -11,7 +11,8 @@ import yaml
 
 from dig_core import costs
 from dig_core.config import ConfigError, load_config, load_study, main, plain, schema, validated
-from dig_core.settings import RESERVED_NAMES, Study
+from dig_core.settings.fields import RESERVED_NAMES
+from dig_core.settings.study import Study
 
 ROOT = Path(__file__).parents[1]
 SHIPPED = sorted((ROOT / "config" / "systems").glob("*.yaml"))

@@ -6,7 +6,7 @@ from pathlib import Path
 from dig_core.config import validated
 from dig_core.evaluation.tight_reference import tight_reference_of
 from dig_core.runtime import load_arrays, provenance, run, save_arrays, start, write_json
-from dig_core.settings import Evaluation
+from dig_core.settings.evaluation import Evaluation
 from dig_core.systems.molecule import descriptor_hash, energies
 from dig_core.systems.molecule_density import density_metrics
 from dig_core.systems.molecule_evaluation import Study, cost_metrics, evaluate

@@ -20,7 +20,7 @@ from dig_core.evaluation.energy_distributions import EnergyReference, energy_ref
 from dig_core.evaluation.landscape import Landscape
 from dig_core.evaluation.statistics import TorsionRegion
 from dig_core.evaluation.tight_reference import TightReference
-from dig_core.settings import Evaluation
+from dig_core.settings.evaluation import Evaluation
 from dig_core.systems.molecule import physical_filter
 from dig_core.systems.molecule_series import (
     BLOCKS,

@@ -10,7 +10,7 @@ from dig_core.density_estimation import estimate_density, first_of_each, flow_dr
 from dig_core.diffusion.processes import VarianceExploding, mean_free
 from dig_core.evaluation.tables import metric_rows
 from dig_core.evaluation.torsions import torsion_angles
-from dig_core.settings import Evaluation
+from dig_core.settings.evaluation import Evaluation
 from dig_core.systems.molecule_density import DIFFERENCE, density_metrics, flow_states
 from dig_core.systems.molecule_evaluation import Study
 from dig_core.systems.molecule_series import Series

@@ -16,7 +16,7 @@ from dig_core.evaluation.sampler_quality import sampler_quality
 from dig_core.evaluation.tables import split_key
 from dig_core.evaluation.tight_reference import TightReference
 from dig_core.evaluation.torsions import graph_torsions, torsion_angles
-from dig_core.settings import Evaluation
+from dig_core.settings.evaluation import Evaluation
 from dig_core.systems.molecule import build
 from dig_core.systems.molecule_evaluation import Study, cost_metrics, evaluate
 from dig_core.systems.molecule_figures import evaluation_arrays

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from dig_core.evaluation.landscape import Landscape, torsion_edges
-from dig_core.settings import Evaluation
+from dig_core.settings.evaluation import Evaluation
 from dig_core.systems.molecule_evaluation import Evaluated, Study
 from dig_core.systems.molecule_path_evaluation import path_metrics
 from dig_core.systems.molecule_series import Series, coordinates

@@ -1,10 +1,13 @@
-"""Settings of a study of densities with a known truth; see `settings` for the style, and for studies of molecules."""
+"""Settings of a study of densities with a known truth; `study` has those of molecules."""
 
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 
-from dig_core.settings import Drawing, Fraction, Name, Settings, Study, VarianceExploding, VariancePreserving
+from dig_core.settings.fields import Fraction, Name, Settings
+from dig_core.settings.network import VarianceExploding, VariancePreserving
+from dig_core.settings.sampling import Drawing
+from dig_core.settings.study import Study
 
 
 class KnownDensity(Settings):

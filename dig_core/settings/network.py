@@ -1,0 +1,90 @@
+"""Settings of the score network, of the diffusion process, and of the training on frames."""
+
+from typing import Literal, Self
+
+from pydantic import Field, PositiveFloat, PositiveInt, model_validator
+
+from dig_core.settings.fields import Fraction, Seed, Settings
+
+
+class Model(Settings):
+    """Score network (Graphormer)."""
+
+    kind: Literal["graphormer"] = Field(description="Architecture")
+    layers: PositiveInt = Field(description="Number of transformer layers")
+    blocks: PositiveInt = Field(
+        description="Blocks that share the layers; each sees the structure as denoised by those before it"
+    )
+    width: PositiveInt = Field(description="Width of a node's representation")
+    heads: PositiveInt = Field(description="Attention heads; they divide the width")
+    radial_features: PositiveInt = Field(description="Gaussian functions of the interatomic distance")
+    head_width: PositiveInt = Field(description="Width of the output head")
+
+    @model_validator(mode="after")
+    def _parts_divide_wholes(self) -> Self:
+        if self.layers % self.blocks:
+            raise ValueError(
+                f"expected layers to be a multiple of blocks; got {self.layers} and {self.blocks}."
+                " Change one of them"
+            )
+        if self.width % self.heads:
+            raise ValueError(
+                f"expected width to be a multiple of heads; got {self.width} and {self.heads}."
+                " Change one of them"
+            )
+        return self
+
+
+class VariancePreserving(Settings):
+    """Variance-preserving diffusion of coordinates scaled to unit variance."""
+
+    kind: Literal["variance_preserving"] = Field(description="Diffusion process")
+    schedule: Literal["linear", "cosine", "sigmoid"] = Field(
+        description="Noise schedule; sigmoid is the paper's"
+    )
+
+
+class VarianceExploding(Settings):
+    """Variance-exploding diffusion; noise in units of the data's standard deviation."""
+
+    kind: Literal["variance_exploding"] = Field(description="Diffusion process")
+    sigma_min: PositiveFloat = Field(description="Smallest noise, in standard deviations of the data")
+    sigma_max: PositiveFloat = Field(description="Largest noise, in standard deviations of the data")
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if self.sigma_min >= self.sigma_max:
+            raise ValueError(
+                f"expected sigma_min < sigma_max; got {self.sigma_min} and {self.sigma_max}. Swap them"
+            )
+        return self
+
+
+class Training(Settings):
+    """Denoising score matching."""
+
+    steps: int = Field(
+        ge=0, description="Optimiser steps; 0 leaves the weights as pre-training has made them"
+    )
+    batch_size: PositiveInt = Field(
+        description="Noised structures per step; frames appear twice, with opposite noise"
+    )
+    learning_rate: PositiveFloat = Field(description="Largest learning rate")
+    warmup_steps: int = Field(ge=0, description="Steps of linear warm-up")
+    weight_decay: float = Field(ge=0.0, description="Weight decay of Muon and AdamW")
+    gradient_clip: PositiveFloat = Field(description="Largest norm of the gradient")
+    ema_decay: Fraction = Field(description="Decay per step of the averaged weights")
+    draw_exponent: float = Field(
+        ge=0.0,
+        le=1.0,
+        description="Frames are drawn as their weight to this power, and the loss corrects for it; below 1 rare states are seen more often",
+    )
+    noise_log_mean: float = Field(description="Mean of ln(noise / signal) at which the network is trained")
+    noise_log_std: PositiveFloat = Field(description="Standard deviation of ln(noise / signal)")
+    weight_low: PositiveFloat = Field(description="Noise / signal below which the loss weighs less")
+    weight_high: PositiveFloat = Field(description="Noise / signal above which the loss weighs less")
+    validation_fraction: Fraction = Field(
+        description="Share of the training frames kept for the learning curve"
+    )
+    checkpoint_interval_steps: PositiveInt = Field(description="Steps between two restart points")
+    seed: Seed = Field(description="Seed of weights, batches and noise")

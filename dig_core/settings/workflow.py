@@ -1,0 +1,40 @@
+"""Settings of the workflow: which studies are made, shown and compared."""
+
+from typing import Literal, Self
+
+from pydantic import Field, model_validator
+
+from dig_core.settings.fields import Name, Seed, Settings, suggestion
+
+
+class Comparison(Settings):
+    """Studies that differ in something, each run with several seeds."""
+
+    studies: tuple[Name, ...] = Field(min_length=1, description="Studies, a row each")
+    seeds: tuple[Seed, ...] = Field(
+        (),
+        description="Seeds of pre-training, training and sampling; <study>_seed<k> is the study with seed k."
+        " None for known densities, whose studies have seeds of their own",
+    )
+
+
+class Workflow(Settings):
+    """config/config.yaml: which studies, which figures."""
+
+    studies: tuple[Name, ...] = Field(min_length=1, description="Studies, names of files in config/systems")
+    figures: dict[Literal["figure_2a"], tuple[Name, ...]] = Field(
+        description="Figure: studies whose landscapes it shows"
+    )
+    comparisons: dict[Literal["table_pidp", "table_stabilisers"], Comparison] = Field(
+        {}, description="Table: studies that it compares; made only when the table is asked for"
+    )
+
+    @model_validator(mode="after")
+    def _figures_show_studies(self) -> Self:
+        for figure, names in self.figures.items():
+            for name in set(names) - set(self.studies):
+                hint = suggestion(name, self.studies) or " Add it to studies"
+                raise ValueError(
+                    f"expected a study that is listed under studies in {figure}; got {name!r}.{hint}"
+                )
+        return self
