@@ -200,8 +200,18 @@ def write_json(path: str | Path, content: Mapping[str, Any]) -> None:
         raise ValueError(
             f"expected finite numbers in {path}; got NaN or infinity. Leave such keys out"
         ) from error
+    write_text(path, text + "\n")
+
+
+def write_text(path: str | Path, text: str) -> None:
+    """Write a text, whole or not at all."""
     with atomic(path) as temporary:
-        temporary.write_text(text + "\n", encoding="utf-8")
+        temporary.write_text(text, encoding="utf-8")
+
+
+def read_json(path: str | Path) -> dict[str, Any]:
+    """Read what `write_json` wrote."""
+    return json.loads(Path(path).read_text(encoding="utf-8"))
 
 
 def _plain(value: Any) -> Any:

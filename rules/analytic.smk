@@ -57,7 +57,7 @@ rule table_energies_only:
     """Write one table of all trainings from energies: a row per target, form and seed, and the noise floor."""
     input:
         metrics=of_targets("results/{system}/{target}/metrics.json"),
-        library=library("evaluation/density_tables.py"),
+        library=library("evaluation/density_tables.py", "evaluation/tables.py"),
     output:
         table=report(
             "results/tables/{system}.csv",
@@ -123,7 +123,7 @@ rule table_stabilisers:
     """Compare what keeps training from energies stable: studies that change one thing each."""
     input:
         metrics=compared_metrics("table_stabilisers"),
-        library=library("evaluation/density_tables.py"),
+        library=library("evaluation/density_tables.py", "evaluation/tables.py"),
     output:
         table=report(
             "results/tables/stabilisers.csv",

@@ -1,10 +1,8 @@
 """Draw log densities against energies, and free-energy differences by counting, density and reweighting."""
 
-import json
-
 from dig_core.plotting import write
 from dig_core.plotting_densities import density_figure
-from dig_core.runtime import atomic, load_arrays, run
+from dig_core.runtime import atomic, load_arrays, read_json, run
 
 
 def main(job):
@@ -12,8 +10,7 @@ def main(job):
     densities, metrics = {}, {}
     for name, arrays, path in zip(job.params.targets, job.input.densities, job.input.metrics, strict=True):
         densities[name] = load_arrays(arrays)
-        with open(path, encoding="utf-8") as file:
-            metrics[name] = json.load(file)
+        metrics[name] = read_json(path)
     figure, table = density_figure(densities, metrics, job.params.temperature_K)
     for path in job.output:
         with atomic(path) as file:

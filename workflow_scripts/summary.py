@@ -1,12 +1,12 @@
 """Print the main metrics of every study of the configuration, and where the report is."""
 
-import json
 import sys
 from pathlib import Path
 
 from dig_core.config import load_config
 from dig_core.evaluation.density_tables import densities_table
 from dig_core.evaluation.tables import main_table
+from dig_core.runtime import read_json
 
 TABLES = {"molecule": main_table, "analytic": densities_table}
 
@@ -21,7 +21,7 @@ def main(folder=Path("results"), config=Path("config/config.yaml")):
             if not path.is_file():
                 print(f"error: expected the file {path}; found none. Write: make demo", file=sys.stderr)
                 return 1
-            metrics = json.loads(path.read_text(encoding="utf-8"))
+            metrics = read_json(path)
             print(f"\n{name}, {target}: {metrics['samples']} samples\n{TABLES[study.kind](metrics)}")
     print(f"\nall metrics: {folder / 'tables'}/*.csv\nreport:      {(folder / 'report.html').resolve()}")
     return 0

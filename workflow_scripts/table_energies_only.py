@@ -1,19 +1,13 @@
 """Write the numbers of all trainings from energies as one table."""
 
-import json
-
 from dig_core.evaluation.density_tables import densities_csv
-from dig_core.runtime import atomic, run
+from dig_core.runtime import read_json, run, write_text
 
 
 def main(job):
     """Write a row per target, form and seed, after the exact values and the noise floor."""
-    metrics = {}
-    for target, path in zip(job.params.targets, job.input.metrics, strict=True):
-        with open(path, encoding="utf-8") as file:
-            metrics[target] = json.load(file)
-    with atomic(job.output.table) as path:
-        path.write_text(densities_csv(metrics), encoding="utf-8")
+    files = zip(job.params.targets, job.input.metrics, strict=True)
+    write_text(job.output.table, densities_csv({target: read_json(path) for target, path in files}))
 
 
 if __name__ == "__main__":

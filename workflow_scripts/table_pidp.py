@@ -1,10 +1,7 @@
 """Compare studies that use energies in different ways, each with several seeds."""
 
-import json
-from pathlib import Path
-
 from dig_core.evaluation.tables import comparison_csv
-from dig_core.runtime import atomic, run
+from dig_core.runtime import read_json, run, write_text
 
 
 def main(job):
@@ -15,9 +12,8 @@ def main(job):
         )
     metrics = {}
     for study, path in zip(job.params.studies, job.input.metrics, strict=True):
-        metrics.setdefault(study, []).append(json.loads(Path(path).read_text(encoding="utf-8")))
-    with atomic(job.output.table) as path:
-        path.write_text(comparison_csv(metrics), encoding="utf-8")
+        metrics.setdefault(study, []).append(read_json(path))
+    write_text(job.output.table, comparison_csv(metrics))
 
 
 if __name__ == "__main__":

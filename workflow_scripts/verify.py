@@ -1,10 +1,10 @@
 """Hold the metrics of a study against those that are expected of it: verify.py STUDY."""
 
-import json
 import sys
 from pathlib import Path
 
 from dig_core.evaluation.expectations import of_target, verdicts
+from dig_core.runtime import read_json
 
 
 def main(study, folder=Path("results"), expected=Path("tests/expected")):
@@ -14,10 +14,10 @@ def main(study, folder=Path("results"), expected=Path("tests/expected")):
         return _error(f"expected the file {stated}; found none. Write there what the study should show")
     if not files:
         return _error(f"expected metrics in {folder / study}; found none. Write: make verify STUDY={study}")
-    expectations, found = json.loads(stated.read_text(encoding="utf-8")), []
+    expectations, found = read_json(stated), []
     for path in files:
         expected_here = of_target(expectations, path.parent.name)
-        own = verdicts(json.loads(path.read_text(encoding="utf-8")), expected_here)
+        own = verdicts(read_json(path), expected_here)
         print(path, *own, sep="\n")
         found += own
     failed = sum(not verdict.passed for verdict in found)

@@ -1,14 +1,9 @@
 """Metrics of training from energies as tables: for a spreadsheet, and for a terminal."""
 
-import csv
-import io
 import re
 from collections.abc import Mapping
 
-from dig_core.evaluation.tables import aligned
-
-Metrics = Mapping[str, float | int]
-Row = dict[str, str | float | int]
+from dig_core.evaluation.tables import Metrics, Row, aligned, csv_text
 
 # Endings of keys, and the columns `form` and `seed` of their rows.
 SERIES = (
@@ -43,15 +38,7 @@ def density_rows(metrics: Metrics) -> list[Row]:
 def densities_csv(metrics: Mapping[str, Metrics]) -> str:
     """All rows of all targets as CSV text, six significant digits; what a target has not is empty."""
     rows = [{"target": target, **row} for target, own in metrics.items() for row in density_rows(own)]
-    columns = list(dict.fromkeys(key for row in rows for key in row))
-    text = io.StringIO()
-    writer = csv.DictWriter(text, columns, lineterminator="\n")
-    writer.writeheader()
-    for row in rows:
-        writer.writerow(
-            {key: value if isinstance(value, str) else f"{value:.6g}" for key, value in row.items()}
-        )
-    return text.getvalue()
+    return csv_text(rows)
 
 
 def densities_table(metrics: Metrics) -> str:

@@ -110,13 +110,21 @@ def metric_rows(metrics: Metrics) -> list[Row]:
 
 def metrics_csv(metrics: Mapping[str, Metrics]) -> str:
     """All metrics of all targets as CSV text, columns as in `COLUMNS`, six significant digits."""
+    rows = [{"target": target, **row} for target, values in metrics.items() for row in metric_rows(values)]
+    return csv_text(rows, COLUMNS)
+
+
+def csv_text(rows: Sequence[Row], columns: Sequence[str] | None = None, digits: int = 6) -> str:
+    """Rows as CSV text, numbers with so many significant digits; what a row has not is empty.
+
+    Without `columns` those of all rows, in the order in which they first appear.
+    """
+    columns = columns or list(dict.fromkeys(column for row in rows for column in row))
     text = io.StringIO()
-    writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
+    writer = csv.DictWriter(text, columns, lineterminator="\n")
     writer.writeheader()
-    for target, values in metrics.items():
-        for row in metric_rows(values):
-            shown = {k: v if isinstance(v, str) else f"{v:.6g}" for k, v in row.items()}
-            writer.writerow({"target": target, **shown})
+    for row in rows:
+        writer.writerow({k: v if isinstance(v, str) else f"{v:.{digits}g}" for k, v in row.items()})
     return text.getvalue()
 
 
@@ -136,13 +144,7 @@ def comparison_rows(metrics: Mapping[str, Sequence[Metrics]]) -> list[Row]:
 
 def comparison_csv(metrics: Mapping[str, Sequence[Metrics]]) -> str:
     """`comparison_rows` as CSV text, four significant digits."""
-    rows, text = comparison_rows(metrics), io.StringIO()
-    columns = list(dict.fromkeys(column for row in rows for column in row))
-    writer = csv.DictWriter(text, columns, lineterminator="\n")
-    writer.writeheader()
-    for row in rows:
-        writer.writerow({k: v if isinstance(v, str) else f"{v:.4g}" for k, v in row.items()})
-    return text.getvalue()
+    return csv_text(comparison_rows(metrics), digits=4)
 
 
 def _compared(name: str, seeds: Sequence[Metrics], keys: Mapping[str, str]) -> Row:

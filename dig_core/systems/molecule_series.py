@@ -2,14 +2,17 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Int
 
+from dig_core.data.features import descriptor_hash
 from dig_core.evaluation import statistics
 from dig_core.evaluation.tica import SlowCoordinates, fit_tica
-from dig_core.evaluation.tight_reference import TightReference
+from dig_core.evaluation.tight_reference import TightReference, tight_reference_of
 from dig_core.evaluation.torsions import graph_torsions, torsion_angles
+from dig_core.runtime import load_arrays
 
 BLOCKS = 20
 Arrays = Mapping[str, np.ndarray]
@@ -33,6 +36,32 @@ class Sources:
     tight_reference: TightReference | None = None
     relaxed: Arrays | None = None
     exploration: Arrays | None = None
+
+
+def read_sources(
+    files: Mapping[str, Any], target: str, temperature_K: float, energy: Energy | None
+) -> Sources:
+    """Read what is compared, and add energies where there is an energy function.
+
+    Args:
+        files: paths by name: those of `Sources`, with `dataset` for the training frames of all targets. Optional ones may be
+            empty; `tight_reference` is a list.
+
+    Raises FileNotFoundError or ValueError in one line for a missing or damaged file.
+    """
+    molecule = load_arrays(files["molecule"])
+    training = of_target(load_arrays(files["dataset"]), target)
+    frames = {"samples": load_arrays(files["samples"]), "training": training}
+    frames["reference"] = load_arrays(files["reference"])
+    optional = {name: files[name] for name in ("competitor", "relaxed", "exploration") if files[name]}
+    same = descriptor_hash(molecule), temperature_K
+    tight = tight_reference_of(*files["tight_reference"], *same) if files["tight_reference"] else None
+    return Sources(
+        molecule,
+        **{name: with_energies(arrays, energy) for name, arrays in frames.items()},
+        **{name: load_arrays(path) for name, path in optional.items()},
+        tight_reference=tight,
+    )
 
 
 @dataclass(frozen=True)

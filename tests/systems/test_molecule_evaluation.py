@@ -3,6 +3,7 @@
 import json
 from dataclasses import replace
 from functools import cache
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,11 +17,12 @@ from dig_core.evaluation.sampler_quality import sampler_quality
 from dig_core.evaluation.tables import split_key
 from dig_core.evaluation.tight_reference import TightReference
 from dig_core.evaluation.torsions import graph_torsions, torsion_angles
+from dig_core.runtime import save_arrays
 from dig_core.settings.evaluation import Evaluation
 from dig_core.systems.molecule import build
 from dig_core.systems.molecule_evaluation import Study, cost_metrics, evaluate
 from dig_core.systems.molecule_figures import evaluation_arrays
-from dig_core.systems.molecule_series import Sources, of_target, with_energies
+from dig_core.systems.molecule_series import Sources, of_target, read_sources, with_energies
 
 ENERGY = "potential_energy_kJ_per_mol"
 STATES = {
@@ -364,6 +366,30 @@ def test_costs_and_energies_of_samples():
     }
     more = cost_metrics(changed(relaxed=relaxed_samples()), {"seconds_train": 7.0}, energy)
     assert more == costs | {"seconds_relax": 4.0, "energy_calls_relax": 4000, "force_calls_relax": 170_000}
+
+
+def test_sources_are_read_by_name_and_optional_ones_may_be_empty(tmp_path):
+    """A histogram of another temperature is left out, and so are energies without an energy function."""
+    own = {
+        "molecule": molecule(),
+        "samples": samples(3, 0.3, 1),
+        "dataset": {f"ala.{name}": array for name, array in frames(4, 0.3, 2).items()},
+        "reference": frames(5, 0.3, 3),
+        "relaxed": samples(2, 0.3, 4),
+    }
+    files = {name: tmp_path / f"{name}.npz" for name in own}
+    for name, path in files.items():
+        save_arrays(path, {}, **own[name])
+    bundled = Path(__file__).parents[2] / "dig_core/data/bundled/alanine_dipeptide_300K.npz"
+    optional = {"competitor": [], "exploration": [], "tight_reference": [bundled]}
+    found = read_sources(files | optional, "ala", 310.0, None)
+    lengths = [len(getattr(found, n)["positions_angstrom"]) for n in ("samples", "training", "reference")]
+    assert lengths == [3, 4, 5] and len(found.relaxed["positions_angstrom"]) == 2
+    assert found.competitor is found.exploration is found.tight_reference is None
+    assert read_sources(files | optional, "ala", 300.0, None).tight_reference is not None
+    assert ENERGY not in found.samples and ENERGY not in found.reference
+    with pytest.raises(FileNotFoundError, match="expected the file"):
+        read_sources(files | optional | {"competitor": tmp_path / "none.npz"}, "ala", 300.0, None)
 
 
 def test_mistakes_are_told():
