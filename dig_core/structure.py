@@ -34,19 +34,3 @@ class MolecularGraph:
     def to(self, device: str | torch.device) -> "MolecularGraph":
         """The same graphs on another device."""
         return MolecularGraph(*(getattr(self, f.name).to(device) for f in fields(self)))
-
-
-def collate(graphs: list[MolecularGraph]) -> MolecularGraph:
-    """Stack single graphs, padded at the end to the largest; padding is masked."""
-    atoms = max(graph.mask.shape[1] for graph in graphs)
-    return MolecularGraph(
-        *(torch.cat([_padded(getattr(g, f.name), atoms) for g in graphs]) for f in fields(MolecularGraph))
-    )
-
-
-def _padded(tensor: Tensor, atoms: int) -> Tensor:
-    """Fill the atom dimensions (all that have the present number of atoms, before the feature dimension) with zeros."""
-    missing = atoms - tensor.shape[1]
-    atom_dimensions = {2: 1, 3: 1, 4: 2}[tensor.ndim]
-    trailing = [0, 0] * (tensor.ndim - 1 - atom_dimensions)
-    return torch.nn.functional.pad(tensor, [*trailing, *([0, missing] * atom_dimensions)])

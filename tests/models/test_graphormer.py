@@ -5,7 +5,7 @@ import torch
 
 from dig_core.data.features import ATOM_FEATURES, PAIR_FEATURES
 from dig_core.models.graphormer import Graphormer
-from dig_core.structure import MolecularGraph, collate
+from dig_core.structure import MolecularGraph
 from tests.molecules_for_tests import graph, noisy, peptide, small_molecule, tiny_network
 
 ALANINE = peptide()[1]
@@ -41,9 +41,20 @@ def test_permuted_atoms_give_permuted_output():
     )
 
 
+def padded(own: MolecularGraph, atoms: int) -> MolecularGraph:
+    """The graph with masked atoms at its end, all of whose features are zero."""
+    end = 0, atoms - own.mask.shape[1]
+    fill = torch.nn.functional.pad
+    pairs = (0, 0, *end, *end)
+    return MolecularGraph(
+        fill(own.atoms, (0, 0, *end)), fill(own.pairs, pairs), fill(own.bounds, pairs), fill(own.mask, end)
+    )
+
+
 def test_padding_changes_nothing_and_stays_zero():
     network, methanol = tiny_network(), small_molecule("CO")
-    batch = collate([graph(methanol), graph(ALANINE)])
+    parts = (vars(padded(own, 22)).values() for own in (graph(methanol), graph(ALANINE)))
+    batch = MolecularGraph(*map(torch.cat, zip(*parts, strict=True)))
     positions = torch.full((2, 22, 3), 7.0).double()
     positions[0, :6], positions[1] = noisy(methanol, 1, 0.3)[0], noisy(ALANINE, 1, 0.3)[0]
     together = output(network, batch, positions, NOISE[:2])
