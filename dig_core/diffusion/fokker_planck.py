@@ -9,7 +9,7 @@ here is divided by g^2, so that it has no scale that depends on the schedule alo
 equation; a potential log q + constant takes the equation itself, which keeps the weights of modes that are apart.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 import torch
@@ -139,18 +139,15 @@ def energy_boundary(
     `forces_per_kT` are those of the clean structures, in units of the state (its length over kT). The denominator keeps
     strained structures, whose forces span decades, from carrying the mean.
     """
-    slope = score(state, time)
-    errors = [(slope[field] - force).flatten(start_dim=1) for field, force in forces_per_kT.items()]
-    sizes = [force.flatten(start_dim=1) for force in forces_per_kT.values()]
-    size = torch.cat(sizes, dim=1).square().mean(dim=1)
-    return torch.cat(errors, dim=1).square().mean(dim=1) / (1.0 + size)
+    slope, forces = (_joined(x, forces_per_kT) for x in (score(state, time), forces_per_kT))
+    return (slope - forces).square().mean(dim=1) / (1.0 + forces.square().mean(dim=1))
 
 
 def absolute_boundary(
     score: Score, state: State, time: Float[Tensor, " batch"], forces_per_kT: State
 ) -> Float[Tensor, " batch"]:
     """Mean over elements of || s - F/kT ||^2: the largest forces carry the mean. Arguments as `energy_boundary`."""
-    slope, forces = _joined(score(state, time)), _joined(forces_per_kT)
+    slope, forces = (_joined(x, forces_per_kT) for x in (score(state, time), forces_per_kT))
     return (slope - forces).square().mean(dim=1)
 
 
@@ -158,12 +155,13 @@ def direction_boundary(
     score: Score, state: State, time: Float[Tensor, " batch"], forces_per_kT: State
 ) -> Float[Tensor, " batch"]:
     """1 - cos of the angle between s and F: their sizes are free (DiG SI, for t -> 0). Arguments as `energy_boundary`."""
-    slope, forces = _joined(score(state, time)), _joined(forces_per_kT)
+    slope, forces = (_joined(x, forces_per_kT) for x in (score(state, time), forces_per_kT))
     return 1.0 - torch.nn.functional.cosine_similarity(slope, forces, dim=1)
 
 
-def _joined(state: State) -> Float[Tensor, "batch coordinates"]:
-    return torch.cat([x.flatten(start_dim=1) for x in state.values()], dim=1)
+def _joined(state: State, fields: Iterable[str]) -> Float[Tensor, "batch coordinates"]:
+    """The fields side by side, in this order."""
+    return torch.cat([state[field].flatten(start_dim=1) for field in fields], dim=1)
 
 
 BOUNDARIES = {"relative": energy_boundary, "absolute": absolute_boundary, "direction": direction_boundary}
@@ -175,7 +173,7 @@ class Traced:
     def __init__(self, process: Mapping[str, Process], state: State, divergence: Divergence):
         self.process, self.divergence = process, divergence
         self.shapes = {field: x.shape[1:] for field, x in state.items()}
-        flat = torch.cat([x.flatten(start_dim=1) for x in state.values()], dim=1).detach()
+        flat = _joined(state, state).detach()
         self.basis = subspace_basis(self._projected, flat)
         self.directions = self._state(divergence.directions(self.basis, len(flat)))
 
@@ -209,9 +207,7 @@ class Traced:
 
     def _projected(self, flat: Float[Tensor, "batch coordinates"]) -> Float[Tensor, "batch coordinates"]:
         parts = self._state(flat)
-        return torch.cat(
-            [self.process[f].projection(x).flatten(start_dim=1) for f, x in parts.items()], dim=1
-        )
+        return _joined({f: self.process[f].projection(x) for f, x in parts.items()}, parts)
 
 
 def _products(first: Tensor, second: Tensor, axes: int) -> Tensor:

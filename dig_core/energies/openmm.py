@@ -55,7 +55,11 @@ def molecular_system(
 
 
 class OpenMMEnergy:
-    """energy(positions) -> energies, forces for batches of structures; one context, reused."""
+    """energy(positions) -> energies, forces for batches of structures; one context, reused.
+
+    Positions are not passed through `counted_positions`, which refuses all if one is not finite: a solver may leave such
+    structures, and with OpenMM's Reference platform their energies are not finite, and those of the others are right.
+    """
 
     def __init__(self, system: openmm.System, platform: str = "Reference"):
         integrator = openmm.VerletIntegrator(0.001)  # a context needs one; it never moves

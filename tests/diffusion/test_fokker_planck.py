@@ -179,6 +179,14 @@ def test_boundary_is_zero_for_the_forces_and_damps_the_large_ones():
     assert energy_boundary(exact, state, time, strained).max() < 2.1
 
 
+@pytest.mark.parametrize("boundary", BOUNDARIES.values(), ids=BOUNDARIES)
+def test_boundary_takes_fields_by_name_not_by_order(boundary):
+    slope = {"a": torch.tensor([[1.0, 2.0]], **DOUBLE), "b": torch.tensor([[[3.0], [4.0], [5.0]]], **DOUBLE)}
+    forces = {field: slope[field].clone() for field in ("b", "a")}
+    found = boundary(lambda x, t: slope, slope, torch.zeros(1, **DOUBLE), forces)
+    torch.testing.assert_close(found, torch.zeros(1, **DOUBLE))
+
+
 def test_boundaries_differ_in_what_they_forgive():
     """All are 0 for the forces; the absolute one grows with their square, and the direction knows nothing of sizes."""
     forces = {FIELD: torch.tensor([[3.0, 4.0], [30.0, 40.0]], **DOUBLE)}

@@ -36,6 +36,15 @@ def test_energy_does_not_change_with_rigid_motion_and_calls_are_counted(energy):
     assert energy.calls == before + 2
 
 
+@pytest.mark.parametrize("lost", [np.nan, np.inf])
+def test_a_lost_structure_has_no_energy_and_the_others_have_theirs(energy, lost):
+    positions = np.repeat(ALANINE["positions_angstrom"][None].astype(float), 3, axis=0)
+    expected = energy(positions[:1])[0][0]
+    positions[1, 3] = lost
+    values, _ = energy(positions)
+    assert not np.isfinite(values[1]) and values[[0, 2]] == pytest.approx(expected, abs=1e-6)
+
+
 def test_heavy_hydrogens_keep_the_total_mass_and_the_energy(energy):
     light = molecular_system(TOPOLOGY, force_field(FORCE_FIELD), 1.008)
     heavy = molecular_system(TOPOLOGY, force_field(FORCE_FIELD), 3.0)
