@@ -180,6 +180,7 @@ class _Loader(yaml.SafeLoader):
     """Safe YAML that refuses a key written twice: PyYAML would silently keep the last one."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        """The mapping of a block; ConfigError for a key that stands in it twice."""
         keys = [self.construct_object(key, deep=True) for key, _ in node.value]
         for key in keys:
             if keys.count(key) > 1:

@@ -107,6 +107,7 @@ class PointForm:
         """
 
         def potential(state: State, time: Tensor) -> Tensor:
+            """log q + constant [batch] at times [batch]."""
             base, scale, raw = self._parts(model, state[FIELD], time)
             return 0.5 * (base * state[FIELD]).sum(dim=1) + (scale * raw)[:, 0]
 
@@ -116,6 +117,7 @@ class PointForm:
         """-x / (alpha^2 + sigma^2) + alpha / width^2 F(y, tau)."""
 
         def score(state: State, time: Tensor) -> State:
+            """The score [batch, dimensions] at times [batch]."""
             base, scale, raw = self._parts(model, state[FIELD], time)
             return {FIELD: base + scale * raw}
 

@@ -40,6 +40,7 @@ class _Tee:
         self.stream, self.log, self._at_line_start = stream, log, True
 
     def write(self, text: str) -> int:
+        """Write to both; what redraws a line goes to the terminal alone."""
         self.stream.write(text)
         # A progress bar redraws its line with carriage returns: a log keeps only whole lines.
         for line in text.splitlines(keepends=True):
@@ -52,9 +53,11 @@ class _Tee:
         return len(text)
 
     def flush(self) -> None:
+        """Flush the terminal; the log is flushed with every text."""
         self.stream.flush()
 
     def isatty(self) -> bool:
+        """Whether the stream is a terminal: progress is shown as a bar there."""
         return self.stream.isatty()
 
     def __getattr__(self, name: str) -> Any:

@@ -147,6 +147,7 @@ def draw_molecule(
     request = _request(model, {key: value for key, value in settings.items() if key != "until_valid"})
 
     def checked(state: State) -> Any:
+        """The verdict of the physical filter on drawn structures."""
         return system.physical_filter(model.positions_angstrom(state), molecule)
 
     if settings["until_valid"]:

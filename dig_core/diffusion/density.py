@@ -71,6 +71,7 @@ def log_density(
     directions, size = divergence.directions(basis, len(z)), z.shape[1]
 
     def slope(u: float, values: Tensor) -> Tensor:
+        """dz/du beside the estimates of its divergence: [batch, coordinates + estimates], as `values`."""
         velocity, along = curvatures(
             lambda z: flow.velocity(u, z), values[:, :size], directions, divergence.rows
         )
@@ -100,6 +101,7 @@ def _error_norm(flow: Flow, size: int, tolerance: float) -> ErrorNorm:
     coordinates = flow.error_norm(tolerance)
 
     def norm(error: Tensor, u: float, after: float) -> float:
+        """Of an error [batch, coordinates + estimates]; 1 is the largest that is accepted."""
         nats = error[:, size:].mean(dim=1).abs().max() / tolerance
         # Unlike max() of Python, this one keeps a NaN.
         return nats.clamp(min=coordinates(error[:, :size], u, after)).item()

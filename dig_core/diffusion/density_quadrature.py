@@ -76,6 +76,7 @@ class _Path:
     directions: Float[Tensor, "directions batch coordinates"]
 
     def part(self, chosen: Bool[Tensor, " batch"]) -> "_Path":
+        """The paths of the chosen structures, with their directions."""
         return _Path(self.flow, self.z[chosen], self.divergence, self.directions[:, chosen])
 
     def slopes(

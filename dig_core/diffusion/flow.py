@@ -128,6 +128,7 @@ class Flow:
         """Largest root mean square over a batch, in units of `tolerance` times the noise in z (the smaller of two ends)."""
 
         def norm(error: Tensor, u: float, after: float) -> float:
+            """Of an error [batch, coordinates]; 1 is the largest that is accepted."""
             allowed = tolerance * self.per_coordinate(noise_share, min(u, after))
             return (error / allowed).square().mean(dim=1).sqrt().max().item()
 

@@ -26,6 +26,7 @@ def potential_score(potential: Potential) -> Score:
     """The score s = grad phi of a potential phi(state, time) [batch]."""
 
     def score(state: State, time: Tensor) -> State:
+        """Gradient of the potential: fields [batch, ...] as the state's, at times [batch]."""
         return torch.func.grad(lambda x: potential(x, time).sum())(state)
 
     return score
@@ -46,6 +47,7 @@ def fokker_planck_residual(
     traced = Traced(process, state, divergence)
 
     def growth(x: State) -> Tensor:
+        """The part of d log q/dt that depends on x, summed over the batch: its gradient is each structure's own."""
         return traced.growth(score, x, time).sum()
 
     wanted = torch.func.grad(growth)(state)

@@ -73,6 +73,7 @@ def accepted_steps(
     nodes = [ends[0]]
 
     def noted(error: Tensor, u: float, after: float) -> float:
+        """The norm of an error; where it is accepted, the end of its step is kept."""
         size = norm(error, u, after)
         if size <= 1.0:
             nodes.append(after)

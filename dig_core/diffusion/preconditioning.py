@@ -21,6 +21,7 @@ def preconditioned(network: Network, process: Mapping[str, Process]) -> Score:
     """
 
     def score(state: State, time: Float[Tensor, " batch"]) -> State:
+        """The score of every field [batch, ...] at times [batch]."""
         signal = {field: x / over_trailing(process[field].alpha(time), x) for field, x in state.items()}
         raw = network(signal, leading(process).noise_to_signal(time))
         return {field: score_from_raw(process[field], y, raw[field], time) for field, y in signal.items()}

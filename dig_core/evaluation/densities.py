@@ -187,6 +187,7 @@ def density_against_energy(
     against, log_p = ensemble.log_boltzmann, ensemble.log_density.astype(np.float64)
 
     def statistic(chosen: np.ndarray) -> dict[str, float]:
+        """Correlation and slope of the structures of these indices."""
         covariance = np.cov(against[chosen], log_p[chosen])
         slope = covariance[0, 1] / covariance[0, 0]
         return {"correlation": slope * np.sqrt(covariance[0, 0] / covariance[1, 1]), "slope": slope}

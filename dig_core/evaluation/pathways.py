@@ -91,18 +91,21 @@ class _Pools:
         self.parent = np.full(size, -1)
 
     def root(self, place: int) -> int:
+        """The place that stands for the pool of a flooded place."""
         while self.parent[place] != place:
             self.parent[place] = self.parent[self.parent[place]]  # halves the way for the next search
             place = int(self.parent[place])
         return place
 
     def flood(self, place: int, neighbours: list[int]) -> None:
+        """Flood a place and join the pools of those neighbours that are flooded already."""
         self.parent[place] = place
         for other in neighbours:
             if self.parent[other] >= 0:
                 self.parent[self.root(other)] = self.root(place)
 
     def joined(self, first: int, second: int) -> bool:
+        """Whether both places are flooded, and in one pool."""
         dry = min(self.parent[first], self.parent[second]) < 0
         return not dry and self.root(first) == self.root(second)
 

@@ -65,6 +65,7 @@ def _solver_row(
     measure = _Measure(evaluation, len(points), energies is not None)
 
     def statistic(chosen: np.ndarray) -> dict[str, float]:
+        """The numbers of the structures of these indices."""
         return measure(points[chosen], None if energies is None else energies[chosen])
 
     estimate = statistic(np.arange(len(points)))
@@ -85,6 +86,7 @@ def _noise_floor_row(count: int, evaluation: Arrays, repeats: int, generator: np
     measure = _Measure(evaluation, count, energies is not None)
 
     def draw() -> dict[str, float]:
+        """The numbers of one draw of frames by weight."""
         chosen = statistics.draw_by_weight(evaluation["training.weights"], count, generator)
         return measure(evaluation["training.plane"][chosen], None if energies is None else energies[chosen])
 

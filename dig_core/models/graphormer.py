@@ -236,6 +236,7 @@ class Graphormer(nn.Module):
         total = torch.sqrt(1 + noise**2)[:, None, None]
 
         def denoised(output: Tensor) -> Tensor:
+            """The clean structure [batch, atoms, 3] that an output of the network stands for."""
             return positions / total**2 + noise[:, None, None] / total * output
 
         output, seen, seen_noise = torch.zeros_like(positions), positions, noise

@@ -200,6 +200,7 @@ def competitor_metrics(study: Study, compared: Mapping[str, Series], measure: Ya
 
 def _drawn(study: Study, own: Series, measure: Yardstick, count: int) -> Callable[[np.ndarray], Scores]:
     def statistic(frames: np.ndarray) -> Scores:
+        """The numbers of `count` draws by weight from the frames of these indices."""
         draws = statistics.draw_by_weight(own.weights[frames], count, study.generator)
         return measure.scores(own, frames[draws])
 

@@ -155,6 +155,7 @@ def latent_paths(
     pairs, between = len(first), PATHS[settings["kind"]]
 
     def decoded(shares: Shares) -> list[np.ndarray]:
+        """Of each pair, the structures at these shares of its way."""
         states = [
             between(first[i : i + 1], last[i : i + 1], torch.as_tensor(shares[i]))[:, 0] for i in range(pairs)
         ]

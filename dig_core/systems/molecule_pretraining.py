@@ -55,6 +55,7 @@ class MoleculeForm:
         conditions, own = model.conditions(self.graph), self.process[FIELD]
 
         def potential(state: processes.State, time: Tensor) -> Tensor:
+            """log q + constant [batch] at times [batch]."""
             tau = own.noise_to_signal(time)
             y = state[FIELD] / processes.over_trailing(own.alpha(time), state[FIELD])
             whitened = y / processes.over_trailing(torch.sqrt(1.0 + tau**2), y)
