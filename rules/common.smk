@@ -11,7 +11,8 @@ os.environ.update(
 )
 
 from dig_core import costs
-from dig_core.config import ConfigError, plain, read_config, seeded_name
+from dig_core.config import plain, read_config, seeded_name
+from dig_core.settings.validation import ConfigError
 
 
 configfile: os.path.join(workflow.basedir, "config", "config.yaml")

@@ -10,9 +10,10 @@ import pytest
 import yaml
 
 from dig_core import costs
-from dig_core.config import ConfigError, load_config, load_study, main, plain, schema, validated
+from dig_core.config import load_config, load_study, main, plain, schema
 from dig_core.settings.fields import RESERVED_NAMES
 from dig_core.settings.study import Study
+from dig_core.settings.validation import ConfigError, validated
 
 ROOT = Path(__file__).parents[1]
 SHIPPED = sorted((ROOT / "config" / "systems").glob("*.yaml"))

@@ -1,8 +1,8 @@
 """Compare the samples of a target with the held-out reference, the noise floor and plain dynamics."""
 
-from dig_core.config import validated
 from dig_core.runtime import load_arrays, provenance, read_json, run, save_arrays, start, write_json
 from dig_core.settings.evaluation import Evaluation
+from dig_core.settings.validation import validated
 from dig_core.systems.molecule import energies
 from dig_core.systems.molecule_density import density_metrics
 from dig_core.systems.molecule_evaluation import Study, cost_metrics, evaluate

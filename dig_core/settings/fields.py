@@ -1,7 +1,7 @@
 """What all settings are made of: the strict model they derive from, names, and small types with their bounds.
 
 Values are plain (numbers, strings, tuples, mappings), so that Snakemake can compare and store them; the unit stands in the key.
-Reading files and turning mistakes into one line stands in `config`; these modules state only what is allowed.
+Mistakes become one line in `validation`, files are read in `config`; all other modules here state only what is allowed.
 """
 
 import difflib

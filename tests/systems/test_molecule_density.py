@@ -5,12 +5,12 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from dig_core.config import validated
 from dig_core.density_estimation import estimate_density, first_of_each, flow_draws
 from dig_core.diffusion.processes import VarianceExploding, mean_free
 from dig_core.evaluation.tables import metric_rows
 from dig_core.evaluation.torsions import torsion_angles
 from dig_core.settings.evaluation import Evaluation
+from dig_core.settings.validation import validated
 from dig_core.systems.molecule_density import DIFFERENCE, density_metrics, flow_states
 from dig_core.systems.molecule_evaluation import Study
 from dig_core.systems.molecule_series import Series

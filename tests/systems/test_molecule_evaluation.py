@@ -10,7 +10,6 @@ import pytest
 from scipy.spatial.transform import Rotation
 from scipy.stats import wasserstein_distance
 
-from dig_core.config import validated
 from dig_core.evaluation.drawn import profiles
 from dig_core.evaluation.energy_distributions import energy_reference
 from dig_core.evaluation.sampler_quality import sampler_quality
@@ -19,6 +18,7 @@ from dig_core.evaluation.tight_reference import TightReference
 from dig_core.evaluation.torsions import graph_torsions, torsion_angles
 from dig_core.runtime import save_arrays
 from dig_core.settings.evaluation import Evaluation
+from dig_core.settings.validation import validated
 from dig_core.systems.molecule import build
 from dig_core.systems.molecule_evaluation import Study, cost_metrics, evaluate
 from dig_core.systems.molecule_figures import evaluation_arrays
