@@ -30,6 +30,7 @@ rule evaluate:
             "systems/molecule_figures.py",
             "systems/molecule_path_evaluation.py",
             "systems/molecule_series.py",
+            "systems/molecule_yardstick.py",
         ),
     output:
         metrics="results/{system}/{target}/metrics.json",

@@ -5,10 +5,11 @@ from dig_core.settings.evaluation import Evaluation
 from dig_core.settings.validation import validated
 from dig_core.systems.molecule import energies
 from dig_core.systems.molecule_density import density_metrics
-from dig_core.systems.molecule_evaluation import Study, cost_metrics, evaluate
+from dig_core.systems.molecule_evaluation import cost_metrics, evaluate
 from dig_core.systems.molecule_figures import evaluation_arrays
 from dig_core.systems.molecule_path_evaluation import path_metrics
 from dig_core.systems.molecule_series import read_sources
+from dig_core.systems.molecule_yardstick import Study
 
 
 def main(job):

@@ -3,8 +3,9 @@
 import numpy as np
 
 from dig_core.evaluation.landscape import Landscape
-from dig_core.systems.molecule_evaluation import Evaluated, Study
+from dig_core.systems.molecule_evaluation import Evaluated
 from dig_core.systems.molecule_series import Arrays, Coordinates, Series, Sources
+from dig_core.systems.molecule_yardstick import Study
 
 REPRESENTATIVES = 3
 

@@ -20,9 +20,10 @@ from dig_core.runtime import save_arrays
 from dig_core.settings.evaluation import Evaluation
 from dig_core.settings.validation import validated
 from dig_core.systems.molecule import build
-from dig_core.systems.molecule_evaluation import Study, cost_metrics, evaluate
+from dig_core.systems.molecule_evaluation import cost_metrics, evaluate
 from dig_core.systems.molecule_figures import evaluation_arrays
 from dig_core.systems.molecule_series import Sources, of_target, read_sources, with_energies
+from dig_core.systems.molecule_yardstick import Study
 
 ENERGY = "potential_energy_kJ_per_mol"
 STATES = {
