@@ -19,8 +19,9 @@ from dig_core.diffusion.interpolation import decode
 from dig_core.evaluation.statistics import draw_by_weight
 from dig_core.runtime import progress
 from dig_core.sampling import generators
-from dig_core.systems.molecule import FIELD, physical_filter
+from dig_core.systems.molecule import physical_filter
 from dig_core.systems.molecule_density import flow_states
+from dig_core.systems.molecule_model import FIELD
 
 Arrays = dict[str, np.ndarray]
 # Of a step, in units of the smallest noise: no more than the law itself is blurred by.

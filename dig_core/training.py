@@ -159,8 +159,12 @@ def train_system(
     network = system.network(settings["model"]).to(device)
     if pretrained:
         network.load_state_dict(pretrained["weights"])
+    own = set(network.state_dict())
+    # What a loss learns for itself shares optimisers, averages and restart points, and stays behind in the end.
+    network.add_module("of_the_loss", getattr(loss, "learned", None))
     trainer = train(network, loss, frames, Schedule(**values, fingerprint=mark), restart)
-    return Result(trainer.averaged, description, trainer.history, trainer.spent())
+    weights = {name: value for name, value in trainer.averaged.items() if name in own}
+    return Result(weights, description, trainer.history, trainer.spent())
 
 
 def _step(trainer: Trainer, loss: Loss, probabilities: Tensor, schedule: Schedule) -> float:

@@ -249,6 +249,14 @@ def pretraining_record(wildcards):
     return f"results/{wildcards.system}/model/pretraining.json"
 
 
+def force_settings(wildcards):
+    """The force field whose forces on the training frames are wanted; None where no training asks for them."""
+    study = SETTINGS[wildcards.system]
+    if study["training"]["control_variate"] is None:
+        return None
+    return {"force_field_files": study["data"]["force_field"], "platform": study["data"]["platform"]}
+
+
 def exploration_settings(wildcards):
     """What the structures of the pre-training depend on: not on how they are learned from."""
     study = SETTINGS[wildcards.system]
@@ -262,6 +270,7 @@ def exploration_settings(wildcards):
         "data": {name: study["data"][name] for name in names},
         "pretraining": {**asked, "loss": {"kind": pretraining["loss"]["kind"]}},
         "temperature_K": study["temperature_K"],
+        "control_variate": study["training"]["control_variate"],
     }
 
 

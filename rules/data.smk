@@ -108,6 +108,7 @@ rule prepare:
     params:
         data=reading_settings,
         subset=setting("data", "subset"),
+        forces=force_settings,
         targets=setting("targets"),
         temperature_K=setting("temperature_K"),
     script:

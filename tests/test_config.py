@@ -282,13 +282,18 @@ def test_own_trajectory(tmp_path):
         (tmp_path / name).touch()
     files = [str(tmp_path / "1.xtc"), str(tmp_path / "2.xtc")]
     data = {"source": "trajectory", "files": files, "topology": str(tmp_path / "top.pdb")}
-    study = load_study(write(tmp_path, "mine", changed("data", data)))
+
+    def own(data):
+        plain_denoising = ALANINE["training"] | {"control_variate": None}
+        return changed("data", data) | {"training": plain_denoising}
+
+    study = load_study(write(tmp_path, "mine", own(data)))
     assert study.data.stride == 1 and study.data.tight_reference is None
-    assert "weights" in mistake(tmp_path, changed("data", data | {"weights": [files[0]]}))
-    assert "3.xtc" in mistake(tmp_path, changed("data", data | {"files": [str(tmp_path / "3.xtc")]}))
+    assert "weights" in mistake(tmp_path, own(data | {"weights": [files[0]]}))
+    assert "3.xtc" in mistake(tmp_path, own(data | {"files": [str(tmp_path / "3.xtc")]}))
 
 
-def test_relaxation_needs_a_force_field(tmp_path):
+def test_what_uses_forces_needs_a_force_field(tmp_path):
     for name in ("1.xtc", "top.pdb"):
         (tmp_path / name).touch()
     data = {
@@ -297,17 +302,22 @@ def test_relaxation_needs_a_force_field(tmp_path):
         "topology": str(tmp_path / "top.pdb"),
     }
     settings = {"steps": 65, "timestep_fs": 2.0, "friction_per_ps": 50.0, "seed": 1}
-    own = {"based_on": "alanine", "data": data, "sampler": {"relaxation": settings}}
+    users = {"sampler": {"relaxation": settings}, "training": {"control_variate": "forces"}}
+    own = {"based_on": "alanine", "data": data}
     write(tmp_path, "alanine", ALANINE)
-    assert mistake(tmp_path, own).endswith(
-        ": expected data.force_field where there is sampler.relaxation; got none."
-        " Name the force field, or write relaxation: null"
+    for group, used in users.items():
+        key = next(iter(used))
+        without = {other: {next(iter(keys)): None} for other, keys in users.items()}
+        assert mistake(tmp_path, own | without | {group: used}).endswith(
+            f": expected data.force_field where there is {group}.{key}; got none."
+            f" Name the force field, or write {key}: null"
+        )
+    assert load_study(write(tmp_path, "bare", own | without)).data.force_field is None
+    study = load_study(
+        write(tmp_path, "forces", own | users | {"data": data | {"force_field": ["amber14-all.xml"]}})
     )
-    study = load_study(write(tmp_path, "forces", own | {"data": data | {"force_field": ["amber14-all.xml"]}}))
     assert study.sampler.relaxation.temperature_K is None
-    assert (
-        load_study(write(tmp_path, "bare", own | {"sampler": {"relaxation": None}})).data.force_field is None
-    )
+    assert study.training.control_variate == "forces"
 
 
 def test_workflow_refuses_unknown_study_and_figure(tmp_path):

@@ -1,6 +1,7 @@
 """Collect the frames of all targets that train the network."""
 
 from dig_core.data.datasets import read_frames
+from dig_core.energies.openmm import frame_forces, openmm_energy
 from dig_core.runtime import load_arrays, provenance, run, save_arrays, start
 from dig_core.systems.molecule_subset import subset
 
@@ -10,13 +11,16 @@ def main(job):
     started = start()
     targets, data = list(job.params.targets), job.params.data
     per_target = len(job.input.frames) // len(targets)
-    settings = {"data": data, "subset": job.params.subset, "temperature_K": job.params.temperature_K}
+    settings = {key: job.params[key] for key in ("data", "subset", "forces", "temperature_K")}
     dataset = {}
     for index, (target, molecule) in enumerate(zip(targets, job.input.molecules, strict=True)):
         files = job.input.frames[index * per_target : (index + 1) * per_target]
         molecule = load_arrays(molecule)
         frames = read_frames(files, job.input.weights, data, len(molecule["atom_features"]), held_out=False)
         frames = subset(frames, molecule, job.params.subset) if job.params.subset else frames
+        if job.params.forces:
+            energy = openmm_energy(job.input.topologies[index], **job.params.forces)
+            frames |= frame_forces(energy, frames["positions_angstrom"])
         dataset |= {f"{target}.{name}": array for name, array in frames.items()}
     origin = provenance(settings, job.input, None, started)
     save_arrays(job.output.dataset, origin, **dataset)

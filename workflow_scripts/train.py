@@ -21,7 +21,9 @@ def main(job):
     result = train_system(SYSTEMS[settings["kind"]], material, settings, partial, device())
     origin = provenance(settings, job.input, settings["training"]["seed"], started)
     save_history(job.output.history, result.history)
-    write_json(job.output.training, {"seconds_train": result.cpu_seconds, "provenance": origin})
+    calls = sum(int(dataset.get(f"{name}.force_calls", 0)) for name in names)
+    record = {"seconds_train": result.cpu_seconds, "force_calls_train": calls, "provenance": origin}
+    write_json(job.output.training, record)
     save_checkpoint(Path(job.output.checkpoint), result.weights, result.description | {"provenance": origin})
     partial.unlink(missing_ok=True)
 

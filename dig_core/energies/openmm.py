@@ -3,12 +3,15 @@
 Named like the package it adapts; absolute imports keep the two apart.
 """
 
+from pathlib import Path
+
 import numpy as np
 import openmm
 import openmm.app as app
 import openmm.unit as unit
 from jaxtyping import Float
 
+from dig_core.runtime import progress
 from dig_core.units import ANGSTROM_PER_NM
 
 
@@ -52,6 +55,25 @@ def molecular_system(
             f"expected a molecule that the force field has parameters for; got one it has not ({reason}). "
             "Use standard amino acids, or your own frames with `data: {source: trajectory}`"
         ) from error
+
+
+def openmm_energy(
+    topology_file: str | Path, force_field_files: tuple[str, ...], platform: str = "Reference"
+) -> "OpenMMEnergy":
+    """The energy function of a molecule; masses do not enter it."""
+    topology = app.PDBFile(str(topology_file)).topology
+    return OpenMMEnergy(molecular_system(topology, force_field(tuple(force_field_files)), 3.0), platform)
+
+
+def frame_forces(
+    energy: "OpenMMEnergy", positions_angstrom: Float[np.ndarray, "frames atoms 3"]
+) -> dict[str, np.ndarray]:
+    """`forces_kJ_per_mol_angstrom` [frames, atoms, 3] on all frames, and `force_calls`: one each."""
+    forces = [energy(frame[None])[1][0] for frame in progress(positions_angstrom, "forces: frames")]
+    return {
+        "forces_kJ_per_mol_angstrom": np.array(forces, dtype=np.float32),
+        "force_calls": np.array(len(forces)),
+    }
 
 
 class OpenMMEnergy:

@@ -72,7 +72,7 @@ COMPARED = (
 RELAXED = {f"{key}_relaxed": f"{key}_relaxed" for key in COMPARED}
 COSTS = {
     "seconds_total": ("seconds_pretrain", "seconds_train"),
-    "force_calls": ("force_calls_pretrain",),
+    "force_calls": ("force_calls_pretrain", "force_calls_train"),
     "force_calls_relax": ("force_calls_relax",),
 }
 HEADINGS = {

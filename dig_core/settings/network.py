@@ -83,6 +83,11 @@ class Training(Settings):
     noise_log_std: PositiveFloat = Field(description="Standard deviation of ln(noise / signal)")
     weight_low: PositiveFloat = Field(description="Noise / signal below which the loss weighs less")
     weight_high: PositiveFloat = Field(description="Noise / signal above which the loss weighs less")
+    control_variate: Literal["forces"] | None = Field(
+        None,
+        description="Forces on the frames take noise off the targets: better scores at small noise. Needs data.force_field"
+        " and frames at temperature_K; null: plain denoising",
+    )
     validation_fraction: Fraction = Field(
         description="Share of the training frames kept for the learning curve"
     )

@@ -81,10 +81,15 @@ class Study(Settings):
         return self
 
     @model_validator(mode="after")
-    def _relaxation_has_forces(self) -> Self:
-        if self.sampler.relaxation is not None and not self.data.force_field:
-            raise ValueError(
-                "expected data.force_field where there is sampler.relaxation; got none."
-                " Name the force field, or write relaxation: null"
-            )
+    def _forces_have_a_force_field(self) -> Self:
+        users = {
+            "sampler.relaxation": self.sampler.relaxation,
+            "training.control_variate": self.training.control_variate,
+        }
+        for key in users if not self.data.force_field else ():
+            if users[key] is not None:
+                raise ValueError(
+                    f"expected data.force_field where there is {key}; got none."
+                    f" Name the force field, or write {key.split('.')[1]}: null"
+                )
         return self

@@ -232,7 +232,7 @@ def cost_metrics(sources: Sources, training: Mapping[str, Any], energy: Any | No
 
     `training` holds the records of the jobs that train; `energy` is the energy function that counted its calls.
     """
-    names = ("seconds_train", "seconds_pretrain", "force_calls_pretrain")
+    names = ("seconds_train", "seconds_pretrain", "force_calls_train", "force_calls_pretrain")
     values: Scores = {name: training[name] for name in names if name in training}
     if "seconds_sample" in sources.samples:
         values["seconds_sample"] = float(sources.samples["seconds_sample"])

@@ -13,7 +13,7 @@ import openmm.app as app
 from jaxtyping import Float
 
 from dig_core.data import simulation, tempering
-from dig_core.energies.openmm import OpenMMEnergy, force_field, molecular_system
+from dig_core.energies.openmm import OpenMMEnergy, force_field, frame_forces, molecular_system, openmm_energy
 from dig_core.runtime import progress
 from dig_core.systems.molecule import metadynamics
 from dig_core.units import PS_PER_NS
@@ -31,13 +31,13 @@ def explore(
     """Structures with weights, energies and what the loss of the pre-training needs of the force field.
 
     Args:
-        study: `data`, `pretraining` and `temperature_K` of a study.
+        study: `data`, `pretraining` and `temperature_K` of a study, and `control_variate` of its training.
         folder: work folder of a dynamics under way.
 
     Returns:
         `positions_angstrom` [frames, atoms, 3], `weights` (sum 1; equal for hot dynamics, where they mean nothing),
-        `potential_energy_kJ_per_mol` [frames], `force_calls`, `cpu_seconds`; unless the loss is denoising
-        `forces_kJ_per_mol_angstrom` [frames, atoms, 3]; for the loss on forces `hessians_kJ_per_mol_angstrom2`
+        `potential_energy_kJ_per_mol` [frames], `force_calls`, `cpu_seconds`; unless the loss is denoising without a control
+        variate `forces_kJ_per_mol_angstrom` [frames, atoms, 3]; for the loss on forces `hessians_kJ_per_mol_angstrom2`
         [frames, 3 atoms, 3 atoms], by central differences of forces.
 
     Raises:
@@ -51,9 +51,7 @@ def explore(
     topology = app.PDBFile(str(topology_file)).topology
     system = molecular_system(topology, force_field(tuple(data["force_field"])), data["hydrogen_mass_amu"])
     # What the bias adds to a system must not reach the energies that are learned.
-    energy = OpenMMEnergy(
-        molecular_system(topology, force_field(tuple(data["force_field"])), 3.0), data["platform"]
-    )
+    energy = openmm_energy(topology_file, tuple(data["force_field"]), data["platform"])
     if settings["structures"]["kind"] == "parallel_tempering":
         found = tempering.parallel_tempering(
             system, molecule["positions_angstrom"], _ladder(data, settings, study["temperature_K"])
@@ -62,6 +60,8 @@ def explore(
         found = _dynamics(system, topology, molecule, study, folder)
     names = ("positions_angstrom", "weights", "potential_energy_kJ_per_mol", "force_calls", "cpu_seconds")
     arrays = {name: found[name] for name in names}
+    if settings["loss"]["kind"] == "denoising":
+        return arrays | _forces(energy, arrays, study["control_variate"])
     return arrays | _answers(energy, arrays, settings["loss"]["kind"])
 
 
@@ -101,10 +101,16 @@ def _ladder(data: Mapping[str, Any], settings: Mapping[str, Any], temperature_K:
     )
 
 
-def _answers(energy: OpenMMEnergy, arrays: Arrays, loss: str) -> Arrays:
-    """Forces, and Hessians where they are wanted, with all calls counted."""
-    if loss == "denoising":
+def _forces(energy: OpenMMEnergy, arrays: Arrays, control_variate: str | None) -> Arrays:
+    """Forces where denoising wants them, with all calls counted."""
+    if control_variate is None:
         return {}
+    found = frame_forces(energy, arrays["positions_angstrom"])
+    return found | {"force_calls": arrays["force_calls"] + found["force_calls"]}
+
+
+def _answers(energy: OpenMMEnergy, arrays: Arrays, loss: str) -> Arrays:
+    """Energies and forces, and Hessians where they are wanted, with all calls counted."""
     positions = arrays["positions_angstrom"].astype(float)
     energies, forces = energy(positions)
     answers = {"potential_energy_kJ_per_mol": energies, "forces_kJ_per_mol_angstrom": forces}

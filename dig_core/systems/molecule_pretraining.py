@@ -20,15 +20,13 @@ from dig_core.diffusion.fokker_planck import Potential, ReverseStep, potential_r
 from dig_core.diffusion.losses import Batch, Loss, unit_variance_weight
 from dig_core.pretraining import Emphasis, EnergyLoss, RelevantStructures
 from dig_core.structure import MolecularGraph
-from dig_core.systems.molecule import (
-    FIELD,
+from dig_core.systems.molecule_denoising import (
     denoising_loss,
-    diffusion_process,
     frames_probabilities,
     indices_of_one_target,
     mean_free_frames,
-    score,
 )
+from dig_core.systems.molecule_model import FIELD, diffusion_process, score
 from dig_core.units import thermal_energy_kj_per_mol
 
 Arrays = Mapping[str, np.ndarray]

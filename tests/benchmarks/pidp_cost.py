@@ -27,7 +27,8 @@ from dig_core.diffusion.fokker_planck import (
 )
 from dig_core.diffusion.losses import denoising_score_matching
 from dig_core.structure import MolecularGraph
-from dig_core.systems.molecule import FIELD, build, diffusion_process, network, score
+from dig_core.systems.molecule import build
+from dig_core.systems.molecule_model import FIELD, diffusion_process, network, score
 
 BATCH = 32
 

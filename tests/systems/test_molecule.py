@@ -5,13 +5,8 @@ import pytest
 import torch
 
 from dig_core.diffusion.losses import Batch
-from dig_core.systems.molecule import (
-    build,
-    denoising_loss,
-    indices_of_one_target,
-    network,
-    trained_model,
-)
+from dig_core.systems.molecule import build, denoising_loss, network, trained_model
+from dig_core.systems.molecule_denoising import indices_of_one_target
 from tests.molecules_for_tests import peptide, small_molecule
 
 PROCESS = {"kind": "variance_exploding", "sigma_min": 0.01, "sigma_max": 5.0}
@@ -31,6 +26,7 @@ TRAINING = {
     "noise_log_std": 1.0,
     "weight_low": 0.03,
     "weight_high": 2.0,
+    "control_variate": None,
 }
 
 

@@ -9,8 +9,8 @@ import torch
 from dig_core.data.features import descriptor_hash
 from dig_core.diffusion.processes import VarianceExploding, mean_free
 from dig_core.evaluation.torsions import torsion_angles
-from dig_core.systems.molecule import FIELD, TrainedModel, network
 from dig_core.systems.molecule_alignment import aligned, equivalent_atoms, rmsd
+from dig_core.systems.molecule_model import FIELD, TrainedModel, network
 from dig_core.systems.molecule_path import GAP, evenly_spaced, interpolate_states, path_model, steps_angstrom
 from tests.molecules_for_tests import peptide, small_molecule
 

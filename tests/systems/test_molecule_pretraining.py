@@ -12,8 +12,8 @@ from dig_core.diffusion.processes import mean_free
 from dig_core.energies.openmm import OpenMMEnergy, force_field, molecular_system
 from dig_core.structure import MolecularGraph
 from dig_core.systems import molecule
-from dig_core.systems.molecule import FIELD, diffusion_process
 from dig_core.systems.molecule_exploration import explore, hessian
+from dig_core.systems.molecule_model import FIELD, diffusion_process
 from dig_core.systems.molecule_pretraining import HarmonicForceLoss, MoleculeForm, pretraining_loss
 
 DOUBLE = {"dtype": torch.float64}

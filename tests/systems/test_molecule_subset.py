@@ -58,3 +58,14 @@ def test_joined_frames_share_by_effective_size():
     mixed = with_kept(dataset, {"b": second})
     assert len(mixed["a.weights"]) == 100 and len(mixed["b.weights"]) == 500
     assert with_kept(dataset, {}) == dataset
+
+
+def test_joined_frames_keep_their_forces_in_the_same_order():
+    forces = "forces_kJ_per_mol_angstrom"
+    sets = [{**frames(count), forces: np.full((count, 5, 3), float(count))} for count in (30, 40)]
+    both = joined(*sets)
+    np.testing.assert_array_equal(both[forces][:, 0, 0], np.repeat([30.0, 40.0], [30, 40]))
+    assert len(both["positions_angstrom"]) == len(both["weights"]) == 70
+    assert forces not in joined(sets[0], frames(40))
+    dataset = {f"a.{name}": x for name, x in sets[0].items()}
+    assert len(with_kept(dataset, {"a": sets[1]})[f"a.{forces}"]) == 70
