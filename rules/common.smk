@@ -254,7 +254,10 @@ def force_settings(wildcards):
     study = SETTINGS[wildcards.system]
     if study["training"]["control_variate"] is None:
         return None
-    return {"force_field_files": study["data"]["force_field"], "platform": study["data"]["platform"]}
+    return {
+        "force_field_files": study["data"]["force_field"],
+        "platform": study["data"]["platform"],
+    }
 
 
 def exploration_settings(wildcards):

@@ -42,9 +42,12 @@ def test_frames_are_few_and_of_one_side(finished):
 def test_structures_are_weighted_and_their_calls_counted(finished):
     found = load_arrays(finished / STUDY / "ala/simulation/pretraining.npz")
     assert len(found["weights"]) == 300 and found["weights"].sum() == pytest.approx(1.0)
-    assert found["force_calls"] == 70_000  # 20 ps of equilibration, 60 ps of building, 60 ps: 2 fs each
+    # 20 ps of equilibration, 60 ps of building, 60 ps: 2 fs each; then the forces on the structures.
+    assert found["force_calls"] == 70_000 + 300
+    assert found["forces_kJ_per_mol_angstrom"].shape == found["positions_angstrom"].shape
     metrics = json.loads((finished / STUDY / "ala/metrics.json").read_text())
-    assert metrics["force_calls_pretrain"] == 70_000 and metrics["seconds_pretrain"] > 1
+    assert metrics["force_calls_pretrain"] == 70_300 and metrics["seconds_pretrain"] > 1
+    assert metrics["force_calls_train"] == 50
 
 
 def test_training_goes_on_from_the_weights_of_the_pretraining(finished):
@@ -64,7 +67,7 @@ def test_training_goes_on_from_the_weights_of_the_pretraining(finished):
 def test_table_has_a_row_per_way_and_the_structures_alone(finished):
     table = pandas.read_csv(finished / "tables/pidp.csv").set_index("study")
     assert list(table.index) == ["tiny_few_frames", "tiny_few_frames: its structures alone"]
-    assert (table["seeds"] == 2).all() and (table["force_calls"] == 70_000).all()
+    assert (table["seeds"] == 2).all() and list(table["force_calls"]) == [70_350, 70_300]
     own = [
         json.loads((finished / f"tiny_few_frames_seed{seed}/ala/metrics.json").read_text()) for seed in (1, 2)
     ]

@@ -75,6 +75,7 @@ COSTS = {
     "force_calls": ("force_calls_pretrain", "force_calls_train"),
     "force_calls_relax": ("force_calls_relax",),
 }
+EXPLORATION_COSTS = {"force_calls": ("force_calls_pretrain",)}
 HEADINGS = {
     "samples": "samples",
     "interval": "95 % interval",
@@ -131,14 +132,15 @@ def csv_text(rows: Sequence[Row], columns: Sequence[str] | None = None, digits: 
 def comparison_rows(metrics: Mapping[str, Sequence[Metrics]]) -> list[Row]:
     """Studies with several seeds side by side: a row per study, mean and standard deviation over the seeds of each column.
 
-    A study that pre-trains on weighted structures has a second row, those structures alone, at as many force calls.
+    A study that pre-trains on weighted structures has a second row, those structures alone: what their force calls give without
+    a network.
     """
     rows = []
     for study, seeds in metrics.items():
-        rows.append(_compared(study, seeds, {key: key for key in COMPARED} | RELAXED))
+        rows.append(_compared(study, seeds, COSTS, {key: key for key in COMPARED} | RELAXED))
         if any(f"{COMPARED[0]}_exploration" in own for own in seeds):
             alone = {key: f"{key}_exploration" for key in COMPARED}
-            rows.append(_compared(f"{study}: its structures alone", seeds, alone))
+            rows.append(_compared(f"{study}: its structures alone", seeds, EXPLORATION_COSTS, alone))
     return rows
 
 
@@ -147,9 +149,11 @@ def comparison_csv(metrics: Mapping[str, Sequence[Metrics]]) -> str:
     return csv_text(comparison_rows(metrics), digits=4)
 
 
-def _compared(name: str, seeds: Sequence[Metrics], keys: Mapping[str, str]) -> Row:
+def _compared(
+    name: str, seeds: Sequence[Metrics], costs: Mapping[str, Sequence[str]], keys: Mapping[str, str]
+) -> Row:
     row: Row = {"study": name, "seeds": len(seeds)}
-    for column, parts in COSTS.items():
+    for column, parts in costs.items():
         row[column] = float(np.mean([sum(own.get(part, 0) for part in parts) for own in seeds]))
     for column, key in keys.items():
         values = [own[key] for own in seeds if key in own]
