@@ -241,6 +241,38 @@ rule figure_2a:
         "../workflow_scripts/figure_2a.py"
 
 
+rule figure_pidp:
+    """Draw the ways to use energies side by side: the rows of table_pidp."""
+    input:
+        table="results/tables/pidp.csv",
+        library=library("plotting.py", "plotting_comparisons.py"),
+    output:
+        png=report(
+            "results/figures/pidp.png",
+            caption="captions.rst",
+            category="Figures",
+            labels={"content": "training from energies"},
+        ),
+        pdf="results/figures/pidp.pdf",
+        parquet="results/figures/pidp.parquet",
+    log:
+        "results/logs/figure_pidp.log",
+    conda:
+        "../envs/simulation.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=10,
+    params:
+        caption=(
+            "Alanine dipeptide from few frames that all have phi < 0, with and without energies, in equal time: divergence"
+            " from molecular dynamics and population of phi > 0, mean and standard deviation over seeds, before and after a"
+            " short run with the true forces. Dotted: as many independent draws of the tight reference."
+        ),
+    script:
+        "../workflow_scripts/figure_pidp.py"
+
+
 for study in CONFIG.listed:
 
     rule:

@@ -22,7 +22,7 @@ def finished(tmp_path_factory):
     folder = checkout(tmp_path_factory.mktemp("few"), "[tiny_few_frames]")
     with open(folder / "config/config.yaml", "a", encoding="utf-8") as file:
         file.write("comparisons: {table_pidp: {studies: [tiny_few_frames], seeds: [1, 2]}}\n")
-    snakemake(folder, "table_pidp")
+    snakemake(folder, "figure_pidp")
     return folder / "results"
 
 
@@ -66,8 +66,12 @@ def test_training_goes_on_from_the_weights_of_the_pretraining(finished):
 
 def test_table_has_a_row_per_way_and_the_structures_alone(finished):
     table = pandas.read_csv(finished / "tables/pidp.csv").set_index("study")
-    assert list(table.index) == ["tiny_few_frames", "tiny_few_frames: its structures alone"]
-    assert (table["seeds"] == 2).all() and list(table["force_calls"]) == [70_350, 70_300]
+    best = ["as many draws of the tight reference", "the training frames"]
+    assert list(table.index) == ["tiny_few_frames", "tiny_few_frames: its structures alone", *best]
+    assert (table["seeds"] == 2).all() and list(table["force_calls"].dropna()) == [70_350, 70_300]
+    # MD of 5 microseconds (the bundled histogram) beside 50 frames of one side.
+    assert table.loc[best[0], "population_phi_positive"] == pytest.approx(0.021, abs=0.003)
+    assert table.loc[best[0], "jensen_shannon_nats"] < table.loc[best[1], "jensen_shannon_nats"]
     own = [
         json.loads((finished / f"tiny_few_frames_seed{seed}/ala/metrics.json").read_text()) for seed in (1, 2)
     ]
@@ -77,6 +81,7 @@ def test_table_has_a_row_per_way_and_the_structures_alone(finished):
     assert row["jensen_shannon_nats_sd"] == pytest.approx(np.std(values, ddof=1), rel=1e-3)
     alone = [metrics["energy_median_kJ_per_mol_exploration"] for metrics in own]
     assert table["energy_median_kJ_per_mol"].iloc[1] == pytest.approx(np.mean(alone), rel=1e-3)
+    assert (finished / "figures/pidp.png").stat().st_size > 10_000
     # Seeds differ in structures, weights and samples, and in nothing else.
     assert values[0] != values[1]
 

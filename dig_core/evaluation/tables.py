@@ -133,20 +133,30 @@ def comparison_rows(metrics: Mapping[str, Sequence[Metrics]]) -> list[Row]:
     """Studies with several seeds side by side: a row per study, mean and standard deviation over the seeds of each column.
 
     A study that pre-trains on weighted structures has a second row, those structures alone: what their force calls give without
-    a network.
+    a network. The last rows are what the best sampler could reach: as many draws from the tight reference, and the few training
+    frames themselves, drawn again and again.
     """
     rows = []
     for study, seeds in metrics.items():
         rows.append(_compared(study, seeds, COSTS, {key: key for key in COMPARED} | RELAXED))
-        if any(f"{COMPARED[0]}_exploration" in own for own in seeds):
-            alone = {key: f"{key}_exploration" for key in COMPARED}
-            rows.append(_compared(f"{study}: its structures alone", seeds, EXPLORATION_COSTS, alone))
-    return rows
+        rows += _beside(f"{study}: its structures alone", seeds, "exploration", EXPLORATION_COSTS)
+    first = next(iter(metrics.values()), [])
+    rows += _beside("as many draws of the tight reference", first, "tight_reference", {})
+    return rows + _beside("the training frames", first, "noise_floor", {})
 
 
 def comparison_csv(metrics: Mapping[str, Sequence[Metrics]]) -> str:
     """`comparison_rows` as CSV text, four significant digits."""
     return csv_text(comparison_rows(metrics), digits=4)
+
+
+def _beside(
+    name: str, seeds: Sequence[Metrics], ending: str, costs: Mapping[str, Sequence[str]]
+) -> list[Row]:
+    """A row of the metrics with this ending, where a seed has them."""
+    if not any(f"{COMPARED[0]}_{ending}" in own for own in seeds):
+        return []
+    return [_compared(name, seeds, costs, {key: f"{key}_{ending}" for key in COMPARED})]
 
 
 def _compared(
