@@ -194,7 +194,8 @@ def test_a_run_its_report_and_what_runs_again(workflow):
     edit(study, "  points: 21 ", "  points: 31 ")
 
     # A longer competitor repeats no replica; an edited library file repeats the figures that use it.
-    edit(study, "competitor_duration_ns: 39.0", "competitor_duration_ns: 46.0")
+    duration = yaml.safe_load(study.read_text())["data"]["competitor_duration_ns"]
+    edit(study, f"competitor_duration_ns: {duration}", "competitor_duration_ns: 46.0")
     (workflow / "dig_core/plotting.py").write_text("# edited\n")
     again = jobs(snakemake(workflow, "-n"))
     assert again["simulate_competitor"] == 1 and "figure_learning_curve" in again
