@@ -383,7 +383,7 @@ def test_cost_of_the_relaxation():
 def test_a_study_may_have_no_densities_and_they_cost_what_they_are(tmp_path):
     assert load_study(write(tmp_path, "alanine", without("density"))).density is None
     study = load_study(ROOT / "config/systems/alanine_dipeptide.yaml")
-    assert 200.0 < costs.cost("estimate_density", study).seconds < 500.0
+    assert 280.0 < costs.cost("estimate_density", study).seconds < 680.0  # 340 measured
     probes = changed("density.divergence", {"kind": "hutchinson", "probes": 6})
     cheaper = costs.cost("estimate_density", load_study(write(tmp_path, "probes", probes)))
     assert cheaper.seconds < 0.5 * costs.cost("estimate_density", study).seconds
