@@ -402,4 +402,8 @@ def announcement(dag, cores):
 
 
 onstart:
-    print(announcement(workflow.dag, workflow.cores or 1), file=sys.stderr)
+    # On a cluster there is no number of cores, but one of jobs at a time.
+    print(
+        announcement(workflow.dag, workflow.nodes or workflow.cores),
+        file=sys.stderr,
+    )
