@@ -86,7 +86,7 @@ class SpringVariate(nn.Module):
         factors = self.factors(tau)
         hessian = spring_hessian(denoised, springs.stiffness * factors[:, springs.classes])
         in_place = (tau**-2 + factors[:, CLASSES])[:, None].expand(hessian.shape[:2])
-        # A sixth of the digits is lost to the range from bonds to the softest motions: more than single precision has to spare.
+        # From bonds to the softest motions H spans some six decades: all the digits that single precision has.
         factor = torch.linalg.cholesky((hessian + torch.diag_embed(in_place)).double())
         solved = torch.cholesky_solve(gradient.double().flatten(1)[..., None], factor)
         return solved.view_as(gradient).to(gradient) / tau[:, None, None]

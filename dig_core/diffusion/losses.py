@@ -34,14 +34,11 @@ def denoising_score_matching(
     multiply by `unit_variance_weight`.
     """
     perturbed = {field: process[field].perturb(x, time, noise[field]) for field, x in clean.items()}
-    return score_errors(score(perturbed, time), process, time, noise)
-
-
-def score_errors(
-    slope: State, process: Mapping[str, Process], time: Float[Tensor, " batch"], noise: State
-) -> Float[Tensor, " batch"]:
-    """|| sigma s + eps ||^2 per sample, averaged over all elements: eps is the target of -sigma s, for its mean is."""
-    residual = [over_trailing(process[field].sigma(time), x) * x + noise[field] for field, x in slope.items()]
+    slope = score(perturbed, time)
+    residual = [
+        over_trailing(process[field].sigma(time), x) * slope[field] + noise[field]
+        for field, x in clean.items()
+    ]
     return torch.cat([part.flatten(start_dim=1) for part in residual], dim=1).square().mean(dim=1)
 
 

@@ -14,10 +14,10 @@ from dig_core.diffusion import processes
 from dig_core.diffusion.control_variate import Springs, SpringVariate
 from dig_core.diffusion.losses import (
     Batch,
+    denoising_score_matching,
     emphasis,
     importance_sampling,
     noise_levels,
-    score_errors,
     unit_variance_weight,
 )
 from dig_core.structure import MolecularGraph
@@ -57,7 +57,7 @@ class DenoisingLoss:
     graphs: list[MolecularGraph]
     process: dict[str, processes.Process]
     training: Mapping[str, Any]
-    forces: Sequence["FrameForces"] = ()
+    forces: Sequence[FrameForces] = ()
     learned: SpringVariate | None = None
 
     def __call__(self, model: nn.Module, batch: Batch) -> Float[Tensor, " batch"]:
@@ -73,21 +73,26 @@ class DenoisingLoss:
         clean, noise = frames.repeat(2, 1, 1), torch.cat([noise, -noise])
         local, time = local.repeat(2), time.repeat(2)
         own_score = score(model, self.process, model.conditions(self.graphs[target]))
-        noised = {FIELD: self.process[FIELD].perturb(clean, time, noise)}
-        slope = own_score(noised, time)
         if self.learned is not None:
-            denoised = processes.denoised(lambda x, t: slope, self.process, noised, time)[FIELD].detach()
-            noise = noise - self._variate(self.forces[target], local, denoised, (noise, time))
-        errors = score_errors(slope, self.process, time, {FIELD: noise})
-        return errors * self._weight(time) / self.mean_emphasis * self.factors[target][local]
+            own_score = self._relieved(own_score, self.forces[target], local, noise)
+        loss = denoising_score_matching(own_score, self.process, {FIELD: clean}, time, {FIELD: noise})
+        return loss * self._weight(time) / self.mean_emphasis * self.factors[target][local]
 
-    def _variate(
-        self, known: "FrameForces", frames: Tensor, denoised: Tensor, perturbation: tuple[Tensor, Tensor]
-    ) -> Float[Tensor, "batch atoms 3"]:
-        """What the forces on the clean frames say of the noise (`perturbation`: noise and time)."""
-        noise, tau = perturbation[0], self.process[FIELD].noise_to_signal(perturbation[1])
-        gradient = known.forces_per_kT[frames] + noise / processes.over_trailing(tau, noise)
-        return self.learned(known.springs, denoised, gradient, tau)
+    def _relieved(
+        self, own_score: processes.Score, known: FrameForces, frames: Tensor, noise: Tensor
+    ) -> processes.Score:
+        """The score less K g / sigma: what forces on the clean frames say of the noise is not asked of the network."""
+
+        def relieved(state: processes.State, time: Tensor) -> processes.State:
+            """Fields [batch, atoms, 3] at times [batch]."""
+            own, slope = self.process[FIELD], own_score(state, time)
+            denoised = processes.denoised(lambda x, t: slope, self.process, state, time)[FIELD].detach()
+            tau, sigma = own.noise_to_signal(time), own.sigma(time)
+            gradient = known.forces_per_kT[frames] + noise / processes.over_trailing(tau, noise)
+            taken = self.learned(known.springs, denoised, gradient, tau)
+            return {FIELD: slope[FIELD] - taken / processes.over_trailing(sigma, taken)}
+
+        return relieved
 
     def _levels(self, count: int, generator: torch.Generator) -> Float[Tensor, " count"]:
         training = self.training
