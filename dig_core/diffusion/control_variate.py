@@ -87,8 +87,11 @@ class SpringVariate(nn.Module):
         hessian = spring_hessian(denoised, springs.stiffness * factors[:, springs.classes])
         in_place = (tau**-2 + factors[:, CLASSES])[:, None].expand(hessian.shape[:2])
         # From bonds to the softest motions H spans some six decades: all the digits that single precision has.
-        factor = torch.linalg.cholesky((hessian + torch.diag_embed(in_place)).double())
-        solved = torch.cholesky_solve(gradient.double().flatten(1)[..., None], factor)
+        whole, flat = (hessian + torch.diag_embed(in_place)).double(), gradient.double().flatten(1)[..., None]
+        factor = torch.linalg.cholesky(whole.detach())
+        solved = torch.cholesky_solve(flat, factor)
+        # A step of iterative refinement: it adds no more than rounding, and carries the derivative without that of the factors.
+        solved = solved + torch.cholesky_solve(flat - whole @ solved, factor)
         return solved.view_as(gradient).to(gradient) / tau[:, None, None]
 
 

@@ -147,7 +147,8 @@ class Head(nn.Module):
         # In place: these are the largest tensors of the network.
         hidden = functional.linear(geometry.radial, self.radial)
         hidden = functional.silu(hidden.add_(conditions.pairs).add_(self.second(nodes)[:, None]))
-        pull = geometry.directions((hidden @ self.pull(nodes)[..., None]).transpose(-1, -2))
+        # A sum of products: the derivative of a matrix product would be a batch of outer ones, several times dearer.
+        pull = geometry.directions((hidden * self.pull(nodes)[:, :, None]).sum(-1)[:, :, None])
         turn = self.turn(nodes)[:, :, None] @ torch.linalg.cross(frame, frame.roll(1, dims=2))
         stiffness = self.stiffness(hidden).squeeze(-1) * conditions.others
         return Motion((pull + turn).squeeze(2), stiffness, self.rest(hidden).squeeze(-1))
