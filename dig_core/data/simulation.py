@@ -214,8 +214,8 @@ def _metadynamics(
 
 
 def _bias_grid(bias: app.Metadynamics) -> np.ndarray:
-    """The bias in kJ/mol from the free energy that OpenMM estimates: F = -V g / (g - 1) with bias factor g."""
-    return -np.array(bias.getFreeEnergy()._value) * (bias.biasFactor - 1) / bias.biasFactor
+    """The bias in kJ/mol, to the last bit: by way of `getFreeEnergy` a run that goes on would be another one."""
+    return bias._totalBias.copy()
 
 
 def _frame_arrays(frames: list, atoms: int) -> dict[str, np.ndarray]:

@@ -67,6 +67,18 @@ def test_truncated_chunk_is_run_again(tmp_path):
     np.testing.assert_array_equal(run(tmp_path)["positions_angstrom"], whole["positions_angstrom"])
 
 
+@pytest.mark.parametrize("lost", [2, 4], ids=["building", "producing"])
+def test_biased_run_that_goes_on_is_the_same_run(tmp_path, lost):
+    bias = Metadynamics(((0, 1, 2, 3),), 1.0, 20.0, 5.0, 0.1, 0.003)
+    protocol = replace(PLAIN, metadynamics=bias)
+    whole = run(tmp_path, protocol)
+    for path in sorted(tmp_path.glob("chunk_*.npz"))[lost:]:
+        path.unlink()
+    resumed = run(tmp_path, protocol)
+    np.testing.assert_array_equal(resumed["bias_grid_kJ_per_mol"], whole["bias_grid_kJ_per_mol"])
+    np.testing.assert_array_equal(resumed["positions_angstrom"], whole["positions_angstrom"])
+
+
 def test_chunks_of_other_settings_are_not_used(tmp_path):
     run(tmp_path)
     warm = replace(PLAIN, temperature_K=400.0)
