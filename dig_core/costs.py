@@ -24,6 +24,13 @@ EVALUATIONS_PER_PASS_BACKWARDS = 2.5  # its cost, in evaluations of the network
 EVALUATIONS_PER_PATH_POINT = 400  # halved intervals and double precision counted, at a tolerance of 1e-4
 SECONDS_TO_START = 10.0  # Python, torch, OpenMM
 BYTES_PER_ATOM_AND_FRAME = 18.0  # float32 in .npz and 16-bit integers in .xtc
+# Of residues and caps with their hydrogens, at neutral pH; any other residue counts as an average one.
+RESIDUE_ATOMS = {
+    "ACE": 6, "NME": 6, "NH2": 3, "GLY": 7, "ALA": 10, "CYX": 10, "SER": 11, "CYS": 11, "ASP": 12, "ASN": 14, "THR": 14,
+    "PRO": 14, "GLU": 15, "VAL": 16, "GLN": 17, "MET": 17, "HIS": 17, "ILE": 19, "LEU": 19, "PHE": 20, "TYR": 21,
+    "LYS": 22, "TRP": 24, "ARG": 24,
+}  # fmt: skip
+AVERAGE_RESIDUE = 16
 # Asked of a cluster: a slow node must not end a good job.
 SAFETY = 4.0
 
@@ -213,9 +220,9 @@ def _atoms(study: Study) -> int:
 
 
 def _target_atoms(target: Target) -> int:
-    """Guess the number of atoms without reading a structure: a cap counts 6, a residue 15."""
+    """The number of atoms, guessed without reading a structure where there is no sequence."""
     if target.sequence:
-        return sum(6 if name in ("ACE", "NME", "NH2") else 15 for name in target.sequence.split("-"))
+        return sum(RESIDUE_ATOMS.get(name, AVERAGE_RESIDUE) for name in target.sequence.split("-"))
     if target.smiles:
         return 2 * sum(letter.isalpha() for letter in target.smiles)
     return 30

@@ -370,7 +370,7 @@ def test_costs_grow_with_the_settings():
     for rule in ("simulate", "train", "sample", "compare_samplers"):
         assert costs.cost(rule, study).seconds > 2 * costs.cost(rule, tiny).seconds
         assert costs.runtime_minutes(rule, study) > 10
-    assert costs.cost("simulate", study).megabytes == pytest.approx(50_000 * 22 * 18e-6, rel=0.3)
+    assert costs.cost("simulate", study).megabytes == pytest.approx(50_000 * 22 * 18e-6)
 
 
 def test_cost_of_the_relaxation():
