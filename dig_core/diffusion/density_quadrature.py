@@ -22,7 +22,7 @@ from dig_core.diffusion.integration import integrate
 from dig_core.diffusion.processes import Process, Score, State
 
 FEWEST_INTERVALS = 8
-MOST_INTERVALS = 32
+MOST_INTERVALS = 64
 PATH_TOLERANCE = 1e-3
 
 
