@@ -60,8 +60,8 @@ def test_only_structures_that_need_it_get_more_points():
     x = data.draw(60, torch.Generator().manual_seed(2))
     own = found(data, process, x, None, 0.05)
     settled = own.change <= 0.05
-    assert set(own.evaluations.tolist()) <= {17, 33} and len(set(own.evaluations.tolist())) == 2
-    assert settled[own.evaluations < 33].all()
+    assert set(own.evaluations.tolist()) <= {17, 33, 65} and len(set(own.evaluations.tolist())) > 1
+    assert settled[own.evaluations < 65].all()
     alone = found(data, process, x[:7], None, 0.05)
     assert (alone.log_density - own.log_density[:7]).abs().max().item() < 1e-3
     assert alone.evaluations.tolist() == own.evaluations[:7].tolist()
