@@ -15,10 +15,10 @@ REFUSED = || { status=$$?; if [ $$status -eq 75 ]; then \
 	echo "expected no other run in this folder; got one. Wait for it to end, or stop it" >&2; fi; exit $$status; }
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint check verify unlock
+.PHONY: help demo test test-slurm lint check verify unlock
 
 help:  ## Show these lines
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1	/' | expand -t 20
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1	/' | expand -t 20
 
 $(READY): pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
@@ -38,6 +38,13 @@ demo: unlock  ## Run all studies of config/config.yaml, from simulation to resul
 
 test: $(READY)  ## Run all tests
 	$(BIN)/pytest
+
+# The only target that installs packages of the system, and only where a cluster can then be started.
+test-slurm: $(READY)  ## Run the workflow on a real Slurm that is started for it: as root on Debian
+	@$(BIN)/python -m tests.slurm.cluster
+	@$(BIN)/python -m tests.slurm.cluster installed || { apt-get update && \
+		DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends slurm-wlm munge; }
+	$(BIN)/pytest tests/slurm
 
 lint: $(READY)  ## Check style of code and workflow
 	$(BIN)/ruff check .

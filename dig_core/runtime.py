@@ -12,6 +12,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import traceback
 import zipfile
@@ -85,7 +86,7 @@ def run(main: Callable[[Any], None], job: Any) -> None:
 
     `job` is Snakemake's object (`log`, `threads`, ...). ValueError, OSError, RuntimeError and MemoryError
     become one line on standard error; the traceback goes to the log only. Raises SystemExit(1) then.
-    A request to end (SIGTERM) ends the job in order, so that half-written files are removed.
+    A request to end (SIGTERM) ends the job in order, so that half-written files are removed; `stoppable` work saves first.
     """
     paths = list(getattr(job, "log", None) or [])
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
@@ -140,6 +141,28 @@ def _progress_line(label: str, done: int, total: int | None, elapsed_s: float) -
     left_s = elapsed_s * (total - done) / done
     share = f"{done} of {total} ({100 * done / total:.0f} %)"
     return f"{label}: {share}, {elapsed_s:.0f} s, about {left_s:.0f} s left"
+
+
+def stoppable(iterable: Iterable[Item], save: Callable[[], None] = lambda: None) -> Iterator[Item]:
+    """Yield the items; a request to end (SIGTERM) waits for the work on the present one, then `save()` and SystemExit(143).
+
+    A cluster sends it some time before the time limit: the next run goes on from what was saved. Without `save`, the work on
+    an item saves itself. Outside the main thread, which alone is told of signals, the items are only yielded.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield from iterable
+        return
+    asked: list[int] = []
+    before = signal.signal(signal.SIGTERM, lambda number, frame: asked.append(number))
+    try:
+        for item in iterable:
+            yield item
+            if asked:
+                save()
+                print("asked to end: saved, and the next run goes on from here", flush=True)
+                sys.exit(128 + asked[0])
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def limit_threads(threads: int) -> None:

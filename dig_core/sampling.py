@@ -4,9 +4,11 @@ Structure i depends on the seed and on i alone. Batches of other sizes change th
 structures to rounding; with the same borders they agree bit by bit.
 """
 
+import json
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -17,7 +19,7 @@ from torch import Tensor
 
 from dig_core.diffusion.processes import Process, Score, State
 from dig_core.diffusion.samplers import SAMPLERS, sampling_times
-from dig_core.runtime import progress
+from dig_core.runtime import fingerprint, load_arrays, progress, save_arrays, sha256, stoppable
 
 # How many structures are drawn at most for one that passes the filter.
 MOST_DRAWS_PER_VALID = 10
@@ -46,9 +48,54 @@ class Draw:
             )
 
 
-def draw(score: Score, process: Mapping[str, Process], settings: Draw) -> dict[str, Tensor]:
-    """Structures 0 ... samples-1 of every field, [samples, ...] on the CPU."""
-    return _joined([state for state in _batches(score, process, settings, range(settings.samples))])
+@dataclass(frozen=True)
+class Kept:
+    """Finished batches in a work folder, a file each, by the index of their first structure; those of another `fingerprint` are not used."""
+
+    folder: Path
+    fingerprint: str
+
+    def load(self, first: int) -> State | None:
+        """The batch that begins with a structure; None where there is none, or a damaged one."""
+        arrays = self._arrays(self._file(first))
+        return arrays and {
+            name.removeprefix("state."): torch.from_numpy(array)
+            for name, array in arrays.items()
+            if name.startswith("state.")
+        }
+
+    def save(self, first: int, state: State, cpu_seconds: float) -> None:
+        """Write a batch, whole or not at all."""
+        arrays = {f"state.{field}": values.numpy() for field, values in state.items()}
+        mark = np.array(self.fingerprint)
+        save_arrays(self._file(first), {}, fingerprint=mark, cpu_seconds=cpu_seconds, **arrays)
+
+    def cpu_seconds(self) -> float:
+        """What the batches took that are there."""
+        found = [self._arrays(path) for path in self.folder.glob("batch_*.npz")]
+        return sum((float(arrays["cpu_seconds"]) for arrays in found if arrays), 0.0)
+
+    def _file(self, first: int) -> Path:
+        return self.folder / f"batch_{first:08d}.npz"
+
+    def _arrays(self, path: Path) -> dict[str, np.ndarray] | None:
+        try:
+            arrays = load_arrays(path, required=["fingerprint", "cpu_seconds"])
+        except (FileNotFoundError, ValueError):  # absent, or cut off by a full disk: draw this batch again
+            return None
+        return arrays if str(arrays["fingerprint"]) == self.fingerprint else None
+
+
+def kept_batches(folder: Path, settings: Mapping[str, Any], inputs: Iterable[str | Path]) -> Kept:
+    """The work folder of a drawing that depends on these settings and files."""
+    return Kept(folder, fingerprint(json.dumps(dict(settings), sort_keys=True), *map(sha256, inputs)))
+
+
+def draw(
+    score: Score, process: Mapping[str, Process], settings: Draw, kept: Kept | None = None
+) -> dict[str, Tensor]:
+    """Structures 0 ... samples-1 of every field, [samples, ...] on the CPU; batches in `kept` are not drawn again."""
+    return _joined(list(_batches(score, process, settings, range(settings.samples), kept)))
 
 
 def draw_until_valid(
@@ -56,6 +103,7 @@ def draw_until_valid(
     process: Mapping[str, Process],
     settings: Draw,
     valid: Callable[[State], Bool[np.ndarray, " batch"]],
+    kept: Kept | None = None,
 ) -> tuple[dict[str, Tensor], Bool[np.ndarray, " drawn"]]:
     """Draw on until `samples` structures are valid.
 
@@ -68,7 +116,7 @@ def draw_until_valid(
     states: list[State] = []
     flags = np.zeros(0, dtype=bool)
     indices = range(MOST_DRAWS_PER_VALID * settings.samples)
-    for state in _batches(score, process, settings, indices):
+    for state in _batches(score, process, settings, indices, kept):
         states.append(state)
         flags = np.concatenate([flags, valid(state)])
         if flags.sum() >= settings.samples:
@@ -86,13 +134,23 @@ def generators(seed: int, indices: range, device: str = "cpu") -> list[torch.Gen
     return [torch.Generator(device).manual_seed((first + index) % 2**32) for index in indices]
 
 
-def _batches(score: Score, process: Mapping[str, Process], settings: Draw, indices: range):
+def _batches(
+    score: Score, process: Mapping[str, Process], settings: Draw, indices: range, kept: Kept | None
+) -> Iterator[State]:
+    """Yield batch after batch; where they are kept, a request to end is answered between two of them."""
+    batches = _halved_batches(score, process, settings, indices, kept)
+    return stoppable(batches) if kept else batches
+
+
+def _halved_batches(
+    score: Score, process: Mapping[str, Process], settings: Draw, indices: range, kept: Kept | None
+) -> Iterator[State]:
     """Yield batch after batch; where memory runs out the batch is halved from there on, never below one."""
     size, first = settings.batch_size, 0
     bar = progress(range(len(indices)), f"{settings.kind} {settings.steps}: structures", len(indices))
     while first < len(indices):
         try:
-            state = _batch(score, process, settings, indices[first : first + size])
+            state = _kept_batch(score, process, settings, indices[first : first + size], kept)
         except (torch.OutOfMemoryError, RuntimeError, MemoryError) as error:
             if not _is_out_of_memory(error):
                 raise
@@ -108,6 +166,19 @@ def _batches(score: Score, process: Mapping[str, Process], settings: Draw, indic
         first += count
         for _ in range(count):
             next(bar, None)
+
+
+def _kept_batch(
+    score: Score, process: Mapping[str, Process], settings: Draw, indices: range, kept: Kept | None
+) -> State:
+    """A batch from the work folder, or one that is drawn and put there."""
+    state = kept.load(indices.start) if kept else None
+    if state is None:
+        started = time.process_time()
+        state = _batch(score, process, settings, indices)
+        if kept:
+            kept.save(indices.start, state, time.process_time() - started)
+    return state
 
 
 def _batch(score: Score, process: Mapping[str, Process], settings: Draw, indices: range) -> State:
@@ -136,14 +207,18 @@ def _joined(states: list[State]) -> dict[str, Float[Tensor, "samples ..."]]:
 
 
 def draw_molecule(
-    system: ModuleType, model: Any, molecule: Mapping[str, np.ndarray], settings: Mapping[str, Any]
+    system: ModuleType,
+    model: Any,
+    molecule: Mapping[str, np.ndarray],
+    settings: Mapping[str, Any],
+    kept: Kept | None = None,
 ) -> dict[str, np.ndarray]:
     """Structures of one molecule with the verdict of the physical filter, as the settings `sampler` of a study ask.
 
     Returns:
-        `positions_angstrom` [drawn, atoms, 3], `valid` [drawn], `seconds_sample` (CPU).
+        `positions_angstrom` [drawn, atoms, 3], `valid` [drawn], `seconds_sample` (CPU, with that of the batches in `kept`).
     """
-    started = time.process_time()
+    started = time.process_time() - (kept.cpu_seconds() if kept else 0.0)
     request = _request(model, {key: value for key, value in settings.items() if key != "until_valid"})
 
     def checked(state: State) -> Any:
@@ -151,9 +226,9 @@ def draw_molecule(
         return system.physical_filter(model.positions_angstrom(state), molecule)
 
     if settings["until_valid"]:
-        state, _ = draw_until_valid(model.score, model.process, request, lambda drawn: checked(drawn).valid)
+        state, _ = draw_until_valid(model.score, model.process, request, lambda new: checked(new).valid, kept)
     else:
-        state = draw(model.score, model.process, request)
+        state = draw(model.score, model.process, request, kept)
     verdict, seconds = checked(state), time.process_time() - started
     counts = ", ".join(f"{name} {count}" for name, count in verdict.counts().items())
     print(f"of {len(verdict.valid)} structures pass: {counts}; {seconds:.0f} CPU seconds", flush=True)

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from dig_core.diffusion.losses import Batch, Loss
 from dig_core.optimizers import optimizers
-from dig_core.runtime import atomic, fingerprint, progress
+from dig_core.runtime import atomic, fingerprint, progress, stoppable
 
 HISTORY = ["step", "training_loss", "validation_loss", "learning_rate"]
 
@@ -90,10 +90,12 @@ def train(
 
     Raises:
         ValueError: the loss became NaN, or the restart point is damaged.
+        SystemExit: it was asked to end (SIGTERM); the restart point is that of the last step.
     """
     trainer = _trainer(network, schedule, restart)
     report = max(1, schedule.steps // 100)
-    for step in progress(range(trainer.step, schedule.steps), "train: steps"):
+    steps = progress(range(trainer.step, schedule.steps), "train: steps")
+    for step in stoppable(steps, lambda: save_restart(trainer, schedule, restart)):
         trainer.losses.append(_step(trainer, loss, frames["train"], schedule))
         if (step + 1) % report == 0 or step + 1 == schedule.steps:
             trainer.history.append(_report(trainer, loss, frames["validation"], schedule))

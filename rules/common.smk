@@ -132,8 +132,8 @@ def minutes(rule_name):
 
 
 def memory(rule_name):
-    """Return a resource function: memory in MB, estimated from the settings."""
-    return lambda wildcards: costs.memory_MB(
+    """Return a resource function: memory in MB, estimated from the settings; every retry asks for as much again."""
+    return lambda wildcards, attempt: attempt * costs.memory_MB(
         rule_name, CONFIG.studies[wildcards.system]
     )
 

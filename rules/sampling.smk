@@ -1,5 +1,5 @@
 rule sample:
-    """Draw structures of a target from the trained model."""
+    """Draw structures of a target from the trained model; goes on where an interrupted run stopped."""
     input:
         checkpoint="results/{system}/model/checkpoint.pt",
         topology="results/{system}/{target}/topology.pdb",
@@ -18,6 +18,7 @@ rule sample:
     params:
         kind=setting("kind"),
         sampler=drawing_settings,
+        partial="results/{system}/{target}/samples.partial",
     script:
         "../workflow_scripts/sample.py"
 

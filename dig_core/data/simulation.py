@@ -16,7 +16,7 @@ import openmm
 import openmm.app as app
 import openmm.unit as unit
 
-from dig_core.runtime import fingerprint, load_arrays, progress, save_arrays
+from dig_core.runtime import fingerprint, load_arrays, progress, save_arrays, stoppable
 from dig_core.units import ANGSTROM_PER_NM, PS_PER_FS, PS_PER_NS, thermal_energy_kj_per_mol
 
 EQUILIBRATION_PS = 20.0
@@ -107,7 +107,8 @@ def simulate(
     done = _finished_chunks(folder, len(chunks), mark)
     if done < len(chunks):
         run = _start(system, topology, positions, protocol, folder, done)
-        for index in progress(range(done, len(chunks)), "simulate: chunks"):
+        # A request to end waits for the chunk: keep chunks shorter than the warning that a cluster gives.
+        for index in stoppable(progress(range(done, len(chunks)), "simulate: chunks")):
             _run_chunk(run, chunks[index], _chunk_file(folder, index), mark)
     return _collect(folder, chunks, protocol)
 

@@ -174,7 +174,9 @@ def _start(cluster: Cluster, undo: contextlib.ExitStack) -> None:
 
 def _states() -> str:
     """The states of the nodes; empty while slurmctld does not answer."""
-    answer = subprocess.run(["sinfo", "--noheader", "--format=%T"], capture_output=True, text=True, timeout=60)
+    answer = subprocess.run(
+        ["sinfo", "--noheader", "--format=%T"], capture_output=True, text=True, timeout=60
+    )
     return answer.stdout
 
 
@@ -204,7 +206,9 @@ def _end_jobs(cluster: Cluster) -> None:
 
 
 def _log_ends(folder: Path) -> str:
-    return "\n".join(f"{path.name}: {path.read_text()[-1500:]}" for path in sorted(folder.glob("*.[lo][ou][gt]")))
+    return "\n".join(
+        f"{path.name}: {path.read_text()[-1500:]}" for path in sorted(folder.glob("*.[lo][ou][gt]"))
+    )
 
 
 def wait_for(condition: Callable[[], bool], what: str, seconds: float) -> None:
@@ -221,6 +225,5 @@ def wait_for(condition: Callable[[], bool], what: str, seconds: float) -> None:
 
 
 if __name__ == "__main__":
-    # For the Makefile, which installs packages only where a cluster can be started.
-    if reason := obstacle():
-        sys.exit(reason)
+    # For the Makefile, which installs packages only where a cluster can be started, and only those that are missing.
+    sys.exit(bool(missing_programs()) if sys.argv[1:] == ["installed"] else obstacle())
