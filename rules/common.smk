@@ -132,8 +132,9 @@ def minutes(rule_name):
 
 
 def memory(rule_name):
-    """Return a resource function: memory in MB, estimated from the settings; every retry asks for as much again."""
-    return lambda wildcards, attempt: attempt * costs.memory_MB(
+    """Return a resource function: memory in MB, estimated from the settings; retries ask for two and three times as much."""
+    # Not ever more: a long training is sent again at every time limit, and no node has ten times the memory.
+    return lambda wildcards, attempt: min(attempt, 3) * costs.memory_MB(
         rule_name, CONFIG.studies[wildcards.system]
     )
 

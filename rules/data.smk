@@ -155,7 +155,7 @@ rule condense_reference:
         "../envs/simulation.yaml"
     threads: 1
     resources:
-        mem_mb=lambda wildcards, attempt: attempt * 8000,
+        mem_mb=lambda wildcards, attempt: min(attempt, 3) * 8000,
         runtime=minutes("condense_reference"),
     params:
         data=setting("data"),

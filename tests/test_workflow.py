@@ -251,6 +251,26 @@ def test_profile_resolves_from_the_checkout(workflow, profile):
     assert jobs(snakemake(workflow, "-n", "--profile", profile))["simulate"] == 2
 
 
+def test_slurm_profile_sends_short_jobs_together_and_has_jobs_warned_before_their_limit(workflow):
+    said = snakemake(workflow, "-n", "--profile", "slurm")
+    short = {"evaluate", "table_metrics"} | FIGURES - {"figure_learning_curve"}
+    assert said.count("Group job evaluation") == 1
+    assert set(re.findall(r"^ {4}rule (\w+):", said, re.MULTILINE)) == short
+    assert said.count("slurm_extra=--signal=TERM@120") == said.count("runtime=")
+
+
+def test_a_retry_asks_for_more_memory_up_to_three_times_as_much(workflow):
+    (workflow / "workflow_scripts/build.py").write_text(
+        "from pathlib import Path\n"
+        "with open('asked.txt', 'a') as asked:\n    print(snakemake.resources.mem_mb, file=asked)\n"
+        "if len(Path('asked.txt').read_text().split()) < 4:\n    raise SystemExit(1)\n"
+        "[Path(file).touch() for file in snakemake.output]\n"
+    )
+    target = "results/alanine_dipeptide/ala/topology.pdb"
+    snakemake(workflow, "--cores", "1", "--retries", "3", target)
+    assert (workflow / "asked.txt").read_text().split() == ["2000", "4000", "6000", "6000"]
+
+
 def test_every_entry_of_a_profile_is_explained():
     for path in (ROOT / "config/profiles").glob("*/config.yaml"):
         lines = path.read_text().splitlines()

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 SETTINGS = Path("/etc/slurm")
+DEBIAN = Path("/etc/debian_version")
 MARK = "# Written by the tests of dig, process "
 PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch")
 SECONDS_TO_START = 60
@@ -78,10 +79,16 @@ class Cluster:
         answer = subprocess.run(words, capture_output=True, text=True, check=True, timeout=120)
         return answer.stdout
 
-    def jobs(self, *options: str) -> list[list[str]]:
-        """Return number, state and comment (the rule with its wildcards) of every job that Slurm remembers."""
-        told = self.command("squeue", "--noheader", "--states=all", "--format=%i|%T|%k", *options)
-        return [line.split("|") for line in told.splitlines()]
+    def jobs(self, folder: Path, *fields: str) -> list[tuple[str, ...]]:
+        """Return fields of squeue (%i number, %T state, ...) of every job that was sent from a folder, in order."""
+        wanted = "|".join(["%Z", *fields])
+        told = self.command("squeue", "--noheader", "--states=all", "--sort=i", f"--format={wanted}")
+        rows = [line.split("|") for line in told.splitlines()]
+        return [tuple(row[1:]) for row in rows if row[0] == str(folder)]
+
+    def states(self, folder: Path) -> list[str]:
+        """Return the states of the jobs that were sent from a folder, in order."""
+        return [state for (state,) in self.jobs(folder, "%T")]
 
     def set_node(self, state: str) -> None:
         """Give the node a state: `drain` (runs what it has and takes nothing new) or `resume`."""
@@ -97,7 +104,7 @@ def obstacle() -> str | None:
     """Return in one line why no cluster can be started here; None where one can."""
     if os.geteuid() != 0:
         return "expected root, who may start slurmd; got another user. Run make test-slurm as root in a container"
-    if not Path("/etc/debian_version").is_file():
+    if not DEBIAN.is_file():
         return "expected Debian and its packages slurm-wlm and munge; got another system. Use a container of Debian"
     for path in (SETTINGS / "slurm.conf", SETTINGS / "gres.conf"):
         if path.exists() and (owner := _owner(path)) is None:
@@ -147,7 +154,9 @@ def _write_configuration(folder: Path, host: str, undo: contextlib.ExitStack) ->
     (folder / "munge.key").write_bytes(os.urandom(1024))
     (folder / "munge.key").chmod(0o400)
     values = {"host": host, "folder": folder, "ports": _free_ports(2), "cores": 2, "memory_MB": 8000}
-    SETTINGS.mkdir(exist_ok=True)
+    if not SETTINGS.exists():
+        SETTINGS.mkdir()
+        undo.callback(SETTINGS.rmdir)
     for name, text in (("slurm.conf", SLURM_CONF), ("gres.conf", GRES_CONF)):
         undo.callback((SETTINGS / name).unlink, missing_ok=True)
         (SETTINGS / name).write_text(f"{MARK}{os.getpid()}\n{text.format(**values)}")
@@ -206,9 +215,8 @@ def _end_jobs(cluster: Cluster) -> None:
 
 
 def _log_ends(folder: Path) -> str:
-    return "\n".join(
-        f"{path.name}: {path.read_text()[-1500:]}" for path in sorted(folder.glob("*.[lo][ou][gt]"))
-    )
+    files = sorted([*folder.glob("*.log"), *folder.glob("*.out")])
+    return "\n".join(f"{path.name}: {path.read_text()[-1500:]}" for path in files)
 
 
 def wait_for(condition: Callable[[], bool], what: str, seconds: float) -> None:

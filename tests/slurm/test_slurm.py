@@ -16,7 +16,17 @@ import torch
 
 from dig_core.runtime import load_arrays
 from tests.slurm.cluster import wait_for
-from tests.slurm.workflow import command, environment, insert, logs, only, slow_simulation, slow_training, snakemake, without  # fmt: skip
+from tests.slurm.workflow import (  # fmt: skip
+    command,
+    environment,
+    insert,
+    logs,
+    only,
+    slow_simulation,
+    slow_training,
+    snakemake,
+    without,
+)
 
 SAMPLES = "results/tiny/ala/samples.npz"
 CHECKPOINT = "results/tiny/model/checkpoint.pt"
@@ -58,12 +68,6 @@ def ended(folder: Path, run: subprocess.Popen) -> str:
     return (folder / "said.txt").read_text()
 
 
-def jobs_of(cluster, folder: Path) -> list[str]:
-    """States of the jobs that were sent from a folder, in order."""
-    told = cluster.command("squeue", "--noheader", "--states=all", "--sort=i", "--format=%T|%Z")
-    return [state for state, where in (line.split("|") for line in told.splitlines()) if where == str(folder)]
-
-
 def test_the_tiny_study_from_end_to_end(cluster, finished):
     metrics = json.loads((finished / "results/tiny/ala/metrics.json").read_text())
     assert metrics["samples"] == 500
@@ -72,7 +76,7 @@ def test_the_tiny_study_from_end_to_end(cluster, finished):
         assert (finished / f"results/tiny/figures/{name}.png").stat().st_size > 1000
     assert not list((finished / "results").rglob("*.partial*"))
     # Every job went through Slurm, one for each rule but the group of short ones, and none had to be sent twice.
-    states = jobs_of(cluster, finished)
+    states = cluster.states(finished)
     assert len(states) == 15 and set(states) == {"COMPLETED"}
     assert len(list((finished / "results/logs").rglob("*.log"))) == 21
     assert "Nothing to be done" in snakemake(finished, "-n")
@@ -96,22 +100,18 @@ def test_jobs_that_ask_for_a_gpu_get_one_and_others_do_not(cluster, finished, tm
     snakemake(folder, SAMPLES, *only("prepare", "train", "sample"))
     seen = [(folder / name).read_text() for name in ("results/tiny/dataset.npz", CHECKPOINT, SAMPLES)]
     assert seen == ["none", "0", "0"]
-    told = cluster.command("squeue", "--noheader", "--states=all", "--sort=i", "--format=%P|%b|%Z")
-    rows = [line.split("|") for line in told.splitlines()]
-    assert [row[:2] for row in rows if row[2] == str(folder)] == [
-        ["main", "N/A"], ["gpu", "gres:gpu:1"], ["gpu", "gres:gpu:1"],
-    ]  # fmt: skip
+    assert cluster.jobs(folder, "%P", "%b") == [("main", "N/A"), ("gpu", "gres:gpu:1"), ("gpu", "gres:gpu:1")]
 
 
 def test_jobs_that_meet_their_time_limit_go_on_to_the_same_result(cluster, finished, tmp_path):
     """The training is killed by its limit of a minute; the dynamics is warned two minutes before one of three minutes."""
     folder = without(finished, tmp_path, CHECKPOINT, COMPETITOR)
     slow_training(folder, 0.2)
-    slow_simulation(folder, 25.0)
+    slow_simulation(folder, 15.0)
     limits = ("train:runtime=1", "train:slurm_extra='--signal=TERM@0'", "simulate_competitor:runtime=3")
     options = ("--set-resources", *limits, "--retries", "9")
     snakemake(folder, CHECKPOINT, COMPETITOR, *only("train", "simulate_competitor"), *options)
-    states = jobs_of(cluster, folder)
+    states = cluster.states(folder)
     assert "TIMEOUT" in states and "FAILED" in states and states.count("COMPLETED") == 2
     assert re.search(r"going on from step [1-9]", log_of(folder, "train/tiny"))
     for name in ("train/tiny", "simulate/tiny_ala_competitor"):
@@ -127,9 +127,7 @@ def test_a_job_out_of_memory_is_sent_again_with_more(cluster, finished, tmp_path
     script = folder / "workflow_scripts/sample.py"
     insert(script, "kept = kept_batches", "ballast = b'x' * 2_200_000_000; import time; time.sleep(8)")
     snakemake(folder, SAMPLES, *only("sample"))
-    told = cluster.command("squeue", "--noheader", "--states=all", "--sort=i", "--format=%T|%m|%Z")
-    rows = [line.split("|") for line in told.splitlines()]
-    states, memory = zip(*[row[:2] for row in rows if row[2] == str(folder)], strict=True)
+    states, memory = zip(*cluster.jobs(folder, "%T", "%m"), strict=True)
     assert states[0] != "COMPLETED" and states[1] == "COMPLETED" and len(states) == 2
     assert [int(re.sub(r"\D", "", text)) for text in memory] == [2010, 4020]
     assert same_arrays(folder / SAMPLES, finished / SAMPLES, "positions_angstrom", "valid")
@@ -142,14 +140,14 @@ def test_a_cancelled_job_loses_no_finished_work(cluster, finished, tmp_path):
     run = started(folder, COMPETITOR, *only("simulate_competitor"))
     wait_for((folder / CHUNKS / "chunk_00001.npz").exists, "two chunks", PATIENCE_S)
     first = (folder / CHUNKS / "chunk_00000.npz").stat().st_mtime_ns
-    (number,) = (job[0] for job in cluster.jobs("--states=running"))
+    ((number,),) = cluster.jobs(folder, "%i")
     cluster.command("scancel", number)
     wait_for(
         lambda: "asked to end: saved" in log_of(folder, "simulate/tiny_ala_competitor"), "a word", PATIENCE_S
     )
     assert (folder / CHUNKS / "chunk_00000.npz").stat().st_mtime_ns == first
     ended(folder, run)
-    assert jobs_of(cluster, folder) == ["CANCELLED", "COMPLETED"]
+    assert cluster.states(folder) == ["CANCELLED", "COMPLETED"]
     # Five chunks, each once: what was finished was not computed again.
     assert log_of(folder, "simulate/tiny_ala_competitor").count("asked to end") == 1
     assert same_arrays(folder / COMPETITOR, finished / COMPETITOR, "positions_angstrom", "time_ps")
@@ -166,14 +164,14 @@ def test_a_drained_node_finishes_its_job_and_the_next_one_waits(cluster, finishe
     try:
         ended(folder, first)
         second = started(folder, SAMPLES, *only("sample"))
-        wait_for(lambda: "PENDING" in jobs_of(cluster, folder), "a job that waits", PATIENCE_S)
+        wait_for(lambda: "PENDING" in cluster.states(folder), "a job that waits", PATIENCE_S)
         with pytest.raises(subprocess.TimeoutExpired):
             second.wait(timeout=15)
-        assert jobs_of(cluster, folder) == ["COMPLETED", "PENDING"] and not (folder / SAMPLES).exists()
+        assert cluster.states(folder) == ["COMPLETED", "PENDING"] and not (folder / SAMPLES).exists()
     finally:
         cluster.set_node("resume")
     ended(folder, second)
-    assert jobs_of(cluster, folder) == ["COMPLETED", "COMPLETED"]
+    assert cluster.states(folder) == ["COMPLETED", "COMPLETED"]
     assert same_arrays(folder / COMPETITOR, finished / COMPETITOR, "positions_angstrom")
     assert same_arrays(folder / SAMPLES, finished / SAMPLES, "positions_angstrom", "valid")
 
@@ -186,14 +184,14 @@ def test_a_killed_snakemake_goes_on_where_it_was(cluster, finished, tmp_path):
     wait_for((folder / "results/tiny/model/checkpoint.partial.pt").exists, "a restart point", PATIENCE_S)
     run.send_signal(signal.SIGKILL)
     run.wait()
-    assert jobs_of(cluster, folder) == ["RUNNING"], "the job does not need Snakemake"
+    assert cluster.states(folder) == ["RUNNING"], "the job does not need Snakemake"
     name = re.search(r"SLURM run ID: (\S+)", (folder / "said.txt").read_text())[1]
     cluster.command("scancel", f"--name={name}")
-    wait_for(lambda: jobs_of(cluster, folder) == ["CANCELLED"], "the end of the job", PATIENCE_S)
+    wait_for(lambda: cluster.states(folder) == ["CANCELLED"], "the end of the job", PATIENCE_S)
     assert not (folder / CHECKPOINT).exists()
     snakemake(folder, "--unlock")
     snakemake(folder, CHECKPOINT, *only("train"))
-    assert jobs_of(cluster, folder) == ["CANCELLED", "COMPLETED"]
+    assert cluster.states(folder) == ["CANCELLED", "COMPLETED"]
     assert len(re.findall(r"going on from step [1-9]", log_of(folder, "train/tiny"))) == 1
     assert same_weights(folder / CHECKPOINT, finished / CHECKPOINT)
     assert "Nothing to be done" in snakemake(folder, CHECKPOINT, *only("train"))
