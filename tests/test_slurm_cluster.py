@@ -3,13 +3,10 @@
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
 from tests.slurm import cluster
-
-ROOT = Path(__file__).parents[1]
 
 
 @pytest.fixture
@@ -85,9 +82,3 @@ def test_a_cluster_that_does_not_start_tells_its_logs_and_leaves_nothing(setting
         pass
     assert not list(settings.iterdir())
     assert processes[0].poll() is not None
-
-
-def test_plain_tests_do_not_start_a_cluster():
-    """pytest.ini options: the folder is left out unless it is named, and CI does not name it."""
-    assert '"slurm"' in (ROOT / "pyproject.toml").read_text()
-    assert "slurm" not in (ROOT / ".ci/run").read_text()
