@@ -26,7 +26,8 @@ SECONDS_TO_END = 60
 # munged, slurmctld and slurmd stand where a user's PATH may not lead.
 PATH = f"{os.environ.get('PATH', '')}:/usr/sbin"
 
-# Jobs ask for cores and memory; what uses more memory than it asked for is ended (OverMemoryKill, looked at every 2 s).
+# Jobs ask for cores and memory, of which the node has what a group of short jobs wants, whether the machine has them or not;
+# what uses more memory than it asked for is ended (OverMemoryKill, looked at every 2 s).
 SLURM_CONF = """\
 ClusterName=dig
 SlurmctldHost={host}(127.0.0.1)
@@ -48,6 +49,7 @@ MpiDefault=none
 ReturnToService=2
 MinJobAge=300
 KillWait=30
+SchedulerParameters=sched_interval=5,bf_interval=5
 SelectType=select/cons_tres
 SelectTypeParameters=CR_Core_Memory
 SlurmdParameters=config_overrides
@@ -153,7 +155,7 @@ def _write_configuration(folder: Path, host: str, undo: contextlib.ExitStack) ->
         (folder / name).mkdir()
     (folder / "munge.key").write_bytes(os.urandom(1024))
     (folder / "munge.key").chmod(0o400)
-    values = {"host": host, "folder": folder, "ports": _free_ports(2), "cores": 2, "memory_MB": 8000}
+    values = {"host": host, "folder": folder, "ports": _free_ports(2), "cores": 4, "memory_MB": 16000}
     if not SETTINGS.exists():
         SETTINGS.mkdir()
         undo.callback(SETTINGS.rmdir)

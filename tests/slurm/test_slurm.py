@@ -99,8 +99,11 @@ def test_jobs_that_ask_for_a_gpu_get_one_and_others_do_not(cluster, finished, tm
         )
     snakemake(folder, SAMPLES, *only("prepare", "train", "sample"))
     seen = [(folder / name).read_text() for name in ("results/tiny/dataset.npz", CHECKPOINT, SAMPLES)]
-    assert seen == ["none", "0", "0"]
-    assert cluster.jobs(folder, "%P", "%b") == [("main", "N/A"), ("gpu", "gres:gpu:1"), ("gpu", "gres:gpu:1")]
+    assert seen[0] != "0" and seen[1:] == ["0", "0"]
+    jobs = cluster.jobs(folder, "%i", "%P")
+    asked = ["gres:gpu:1" in cluster.command("scontrol", "show", "job", number) for number, _ in jobs]
+    assert asked == [False, True, True]
+    assert [partition for _, partition in jobs] == ["main", "gpu", "gpu"]
 
 
 def test_jobs_that_meet_their_time_limit_go_on_to_the_same_result(cluster, finished, tmp_path):
