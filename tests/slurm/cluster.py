@@ -47,7 +47,7 @@ TaskPlugin=task/none
 SwitchType=switch/none
 MpiDefault=none
 ReturnToService=2
-MinJobAge=300
+MinJobAge=7200
 KillWait=30
 SchedulerParameters=sched_interval=5,bf_interval=5
 SelectType=select/cons_tres
