@@ -2,7 +2,8 @@
 
 Muon (Jordan et al. 2024, https://kellerjordan.github.io/posts/muon) moves a matrix along the nearest orthogonal one to its
 averaged gradient, so that directions with small gradients move as far as those with large ones. torch.optim.Muon does the
-same in bfloat16, one matrix after the other: on a CPU without units for bfloat16 that is an order of magnitude slower.
+same in bfloat16, one matrix after the other: on a CPU without units for bfloat16 that is an order of magnitude slower. Here
+products are in bfloat16 on a GPU alone, and matrices of one shape share them.
 """
 
 from collections import defaultdict
@@ -33,9 +34,11 @@ class Muon(torch.optim.Optimizer):
         for group in self.param_groups:
             for matrices in _by_shape(group["params"]):
                 averaged = torch.stack([self._momentum(matrix, group["momentum"]) for matrix in matrices])
+                with torch.autocast("cuda", torch.bfloat16, enabled=averaged.is_cuda):
+                    directions = orthogonalised(averaged).to(averaged.dtype)
                 length = 0.2 * group["lr"] * max(averaged.shape[1:]) ** 0.5
                 torch._foreach_mul_(matrices, 1 - group["lr"] * group["weight_decay"])
-                torch._foreach_add_(matrices, list(orthogonalised(averaged)), alpha=-length)
+                torch._foreach_add_(matrices, list(directions), alpha=-length)
 
     def _momentum(self, matrix: Tensor, momentum: float) -> Tensor:
         state = self.state[matrix]

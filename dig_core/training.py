@@ -159,6 +159,8 @@ def train_system(
     values = {key: settings["training"][key] for key in Schedule.__dataclass_fields__ if key != "fingerprint"}
     torch.manual_seed(values["seed"])  # of the initial weights; everything else has its own generator
     network = system.network(settings["model"]).to(device)
+    if material.loss is None:
+        system.accelerated(network, settings["model"])
     if pretrained:
         network.load_state_dict(pretrained["weights"])
     own = set(network.state_dict())

@@ -13,7 +13,7 @@ def main(job):
     started = start()
     system, molecule = SYSTEMS[job.params.kind], load_arrays(job.input.molecule)
     checkpoint = load_checkpoint(Path(job.input.checkpoint), job.params.kind)
-    model = system.trained_model(checkpoint, molecule, device())
+    model = system.trained_model(checkpoint, molecule, device(), for_drawing=True)
     files = job.params.force_field
     energy = system.energies(job.input.topology, tuple(files), job.params.platform) if files else None
     settings = {"batch_size": job.params.batch_size, "seed": job.params.seed}

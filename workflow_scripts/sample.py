@@ -15,7 +15,7 @@ def main(job):
     started, partial = start(), Path(job.params.partial)
     system, molecule = SYSTEMS[job.params.kind], load_arrays(job.input.molecule)
     checkpoint = load_checkpoint(Path(job.input.checkpoint), job.params.kind)
-    model = system.trained_model(checkpoint, molecule, device())
+    model = system.trained_model(checkpoint, molecule, device(), for_drawing=True)
     kept = kept_batches(partial, job.params.sampler, (job.input.checkpoint, job.input.molecule))
     drawn = draw_molecule(system, model, molecule, job.params.sampler, kept)
     origin = provenance({"sampler": job.params.sampler}, job.input, job.params.sampler["seed"], started)

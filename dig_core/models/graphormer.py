@@ -44,9 +44,10 @@ class Geometry:
         self, shares: Float[Tensor, "graphs atoms vectors atoms"]
     ) -> Float[Tensor, "batch atoms vectors 3"]:
         """Weighted sums of the unit vectors from atom i to the others, sum_j s_ikj (x_j - x_i) / d_ij."""
-        strength = shares * self.inverse[:, :, None]
-        ends = (strength.flatten(1, 2) @ self.positions).unflatten(1, strength.shape[1:3])
-        return ends - strength.sum(-1, keepdim=True) * self.positions[:, :, None]
+        with full_precision(self.positions):
+            strength = shares * self.inverse[:, :, None]
+            ends = (strength.flatten(1, 2) @ self.positions).unflatten(1, strength.shape[1:3])
+            return ends - strength.sum(-1, keepdim=True) * self.positions[:, :, None]
 
 
 @dataclass(frozen=True)
@@ -113,7 +114,7 @@ class Layer(nn.Module):
         query, key, value = parts.permute(2, 0, 3, 1, 4).flatten(1, 2)
         scale = (width // self.heads) ** -0.5
         logits = torch.baddbmm(bias.flatten(0, 1), query, key.transpose(-1, -2), alpha=scale)
-        weight = torch.softmax(logits, dim=-1)
+        weight = torch.softmax(logits, dim=-1).to(logits.dtype)
         heard = (
             (weight @ value).unflatten(0, (batch, self.heads)).transpose(1, 2).reshape(batch, atoms, width)
         )
@@ -187,7 +188,12 @@ class Graphormer(nn.Module):
         atom_sizes, pair_sizes: number of values of each integer feature of atoms and pairs.
         layers, width, heads, radial_features, head_width: size; the paper has 12 layers, width 768, 32 heads.
         blocks: number of blocks that share the layers; from the second on they see the denoised structure.
+
+    `products` is the type of matrix products on a GPU, None that of the weights. Positions, distances, directions and springs
+    keep their own type always: they are small differences of large numbers.
     """
+
+    products: torch.dtype | None = None
 
     def __init__(
         self, atom_sizes: tuple[int, ...], pair_sizes: tuple[int, ...], layers: int, blocks: int, width: int, heads: int,
@@ -232,6 +238,11 @@ class Graphormer(nn.Module):
         translations leave it; F is 0 for padding. After each block the structure is denoised with what F is so far,
         D = y / (1 + tau^2) + tau / sqrt(1 + tau^2) F (Karras et al. 2022, eq. 7), for the next block to look at.
         """
+        with torch.autocast(positions.device.type, self.products, self.products is not None):
+            return self.output(positions, noise, conditions)
+
+    def output(self, positions: Tensor, noise: Tensor, conditions: Conditions) -> Tensor:
+        """What `forward` returns, in whatever precision it is called."""
         level = self.level(level_features(noise))
         nodes = (conditions.nodes + level[:, None]).contiguous()
         total = torch.sqrt(1 + noise**2)[:, None, None]
@@ -247,19 +258,21 @@ class Graphormer(nn.Module):
             output, seen_noise = output + motion.vector, RESIDUAL_NOISE * noise / total[:, 0, 0]
             width = torch.sqrt(conditions.spread**2 + 2 * seen_noise[:, None, None] ** 2)
             slope, length = motion.stiffness / width, conditions.centre + width * motion.rest
-            for _ in range(SPRING_STEPS):
+            with full_precision(positions):
+                for _ in range(SPRING_STEPS):
+                    seen = denoised(output)
+                    output = output + along_pairs(slope * (1 - length / distances(seen)), seen)
                 seen = denoised(output)
-                output = output + along_pairs(slope * (1 - length / distances(seen)), seen)
-            seen = denoised(output)
         return output * conditions.mask[..., None]
 
     def geometry(self, positions: Tensor, noise: Tensor, conditions: Conditions) -> Geometry:
         """Distances against expectation (first half of the radial features) and on their own scale (second half)."""
         noise = noise[:, None, None]
-        distance = distances(positions)
-        deviation = (distance - conditions.centre) / torch.sqrt(conditions.spread**2 + 2 * noise**2)
-        size = torch.log(distance + 0.1) - 0.5 * torch.log(1 + noise**2)
-        scaled = functional.linear(torch.stack([deviation, size], dim=-1), *self.grids(deviation))
+        with full_precision(positions):
+            distance = distances(positions)
+            deviation = (distance - conditions.centre) / torch.sqrt(conditions.spread**2 + 2 * noise**2)
+            size = torch.log(distance + 0.1) - 0.5 * torch.log(1 + noise**2)
+            scaled = functional.linear(torch.stack([deviation, size], dim=-1), *self.grids(deviation))
         return Geometry(positions, conditions.others / distance, torch.exp(scaled.square().mul_(-0.5)))
 
     def grids(self, like: Tensor) -> tuple[Tensor, Tensor]:
@@ -285,6 +298,11 @@ RESIDUAL_NOISE = 0.5
 # In standard deviations of the data: closer distances have no derivative, sharper knowledge of one makes no difference.
 SHORTEST_DISTANCE = 0.01
 SHARPEST_SPREAD = 0.02
+
+
+def full_precision(positions: Tensor) -> torch.autocast:
+    """A context without autocast: matrix products of positions would lose them in bfloat16."""
+    return torch.autocast(positions.device.type, enabled=False)
 
 
 def expected(graph: MolecularGraph) -> Float[Tensor, "graphs atoms atoms 4"]:

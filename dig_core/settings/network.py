@@ -19,6 +19,14 @@ class Model(Settings):
     heads: PositiveInt = Field(description="Attention heads; they divide the width")
     radial_features: PositiveInt = Field(description="Gaussian functions of the interatomic distance")
     head_width: PositiveInt = Field(description="Width of the output head")
+    precision: Literal["float32", "bfloat16"] = Field(
+        "float32",
+        description="Of matrix products while training and drawing on a GPU; positions stay in float32",
+    )
+    compile: bool = Field(
+        False,
+        description="Compile the network (torch.compile) for training and drawing on a GPU: a minute, then faster",
+    )
 
     @model_validator(mode="after")
     def _parts_divide_wholes(self) -> Self:

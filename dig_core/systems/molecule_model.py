@@ -30,8 +30,20 @@ def diffusion_process(settings: Mapping[str, Any]) -> dict[str, processes.Proces
 
 def network(settings: Mapping[str, Any]) -> Graphormer:
     """The untrained score network."""
-    sizes = {key: value for key, value in settings.items() if key != "kind"}
+    sizes = {key: value for key, value in settings.items() if key not in ("kind", "precision", "compile")}
     return Graphormer(tuple(ATOM_FEATURES.values()), tuple(PAIR_FEATURES.values()), **sizes)
+
+
+def accelerated(model: Graphormer, settings: Mapping[str, Any]) -> Graphormer:
+    """The same network with the arithmetic that `precision` and `compile` ask for; on a CPU it stays as it is.
+
+    For training on frames and for drawing: densities and training from energies want derivatives of it in full precision.
+    """
+    if next(model.parameters()).is_cuda:
+        model.products = torch.bfloat16 if settings.get("precision") == "bfloat16" else None
+        if settings.get("compile"):
+            model.compile()
+    return model
 
 
 def score(model: nn.Module, process: dict[str, processes.Process], conditions: Conditions) -> processes.Score:
@@ -59,10 +71,11 @@ def trained_model(
     molecule: Mapping[str, np.ndarray],
     device: str = "cpu",
     dtype: torch.dtype = torch.float32,
+    for_drawing: bool = False,
 ) -> TrainedModel:
     """The score of one molecule from a checkpoint (see `training.save_checkpoint`), its conditions computed once.
 
-    States must be of the same `dtype`.
+    States must be of the same `dtype`. `for_drawing` with the arithmetic that the study asks for on a GPU.
 
     Raises:
         ValueError: the checkpoint was trained on other molecules.
@@ -76,6 +89,7 @@ def trained_model(
     model = network(settings["model"])
     model.load_state_dict(checkpoint["weights"])
     model = model.to(device, dtype).eval().requires_grad_(False)
+    model = accelerated(model, settings["model"]) if for_drawing else model
     graph = MolecularGraph.from_arrays(molecule, checkpoint["scale_angstrom"]).to(device)
     conditions = model.conditions(replace(graph, bounds=graph.bounds.to(dtype)))
     process = diffusion_process(settings["process"])

@@ -1,5 +1,8 @@
 """Symmetries of the score network, in float64 and with all weights random."""
 
+import subprocess
+import sys
+
 import pytest
 import torch
 
@@ -127,3 +130,37 @@ def test_paper_scale_can_be_built(size):
         )
     parameters = sum(weights.numel() for weights in network.parameters())
     assert 80e6 < parameters < 200e6
+
+
+def single_precision():
+    """The tiny network, its graph and structures in float32."""
+    own = graph(ALANINE)
+    own = MolecularGraph(own.atoms, own.pairs, own.bounds.float(), own.mask)
+    return tiny_network().float(), own, noisy(ALANINE, 3, 0.3).float()
+
+
+def test_products_in_bfloat16_cost_their_rounding_and_no_more():
+    """Eight bits of a product; were positions rounded as well, distances at a noise of 0.01 would mean nothing."""
+    network, own, positions = single_precision()
+    whole = output(network, own, positions, NOISE.float())
+    network.products = torch.bfloat16
+    rounded = output(network, own, positions, NOISE.float())
+    errors = (rounded - whole).flatten(1).norm(dim=1) / whole.flatten(1).norm(dim=1)
+    assert rounded.dtype == torch.float32
+    assert errors.min() > 1e-5 and errors.max() < 0.02
+
+
+def test_the_network_compiles_as_one_graph():
+    """No part of it falls back to Python; the code that is made from the graph is torch's own matter."""
+    code = """
+import torch
+from tests.models.test_graphormer import NOISE, output, single_precision
+network, own, positions = single_precision()
+plain = output(network, own, positions, NOISE.float())
+network.compile(backend="eager", fullgraph=True)
+torch.testing.assert_close(output(network, own, positions, NOISE.float()), plain)
+network.products = torch.bfloat16
+assert output(network, own, positions, NOISE.float()).isfinite().all()
+"""
+    # In a process of its own: the type checks of the tests are not made to be compiled.
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=300)
