@@ -143,11 +143,16 @@ def _progress_line(label: str, done: int, total: int | None, elapsed_s: float) -
     return f"{label}: {share}, {elapsed_s:.0f} s, about {left_s:.0f} s left"
 
 
-def stoppable(iterable: Iterable[Item], save: Callable[[], None] = lambda: None) -> Iterator[Item]:
+def stoppable(
+    iterable: Iterable[Item],
+    save: Callable[[], None] = lambda: None,
+    agreed: Callable[[bool], bool] = bool,
+) -> Iterator[Item]:
     """Yield the items; a request to end (SIGTERM) waits for the work on the present one, then `save()` and SystemExit(143).
 
     A cluster sends it some time before the time limit: the next run goes on from what was saved. Without `save`, the work on
-    an item saves itself. Outside the main thread, which alone is told of signals, the items are only yielded.
+    an item saves itself. `agreed` tells whether any of several processes was asked. Outside the main thread, which alone is
+    told of signals, the items are only yielded.
     """
     if threading.current_thread() is not threading.main_thread():
         yield from iterable
@@ -157,10 +162,10 @@ def stoppable(iterable: Iterable[Item], save: Callable[[], None] = lambda: None)
     try:
         for item in iterable:
             yield item
-            if asked:
+            if agreed(bool(asked)):
                 save()
                 print("asked to end: saved, and the next run goes on from here", flush=True)
-                sys.exit(128 + asked[0])
+                sys.exit(128 + signal.SIGTERM)
     finally:
         signal.signal(signal.SIGTERM, before)
 

@@ -17,6 +17,7 @@ import pandas
 import torch
 from torch import Tensor, nn
 
+from dig_core import parallel
 from dig_core.diffusion.losses import Batch, Loss
 from dig_core.optimizers import optimizers
 from dig_core.runtime import atomic, fingerprint, progress, stoppable
@@ -57,6 +58,7 @@ class Trainer:
     """A network under training with all that a restart needs."""
 
     network: nn.Module
+    objective: nn.Module  # the loss of the network, shared with the other processes where there are some
     averaged: dict[str, Tensor]
     optimizers: tuple[torch.optim.Optimizer, ...]
     generator: torch.Generator
@@ -71,8 +73,20 @@ class Trainer:
         return [group for optimizer in self.optimizers for group in optimizer.param_groups]
 
     def spent(self) -> float:
-        """CPU seconds of this training so far, interrupted runs included up to their restart points."""
-        return self.cpu_seconds + time.process_time() - self.started
+        """CPU seconds of this training so far, interrupted runs included up to their restart points; all processes like this one."""
+        return self.cpu_seconds + parallel.processes() * (time.process_time() - self.started)
+
+
+class Objective(nn.Module):
+    """The loss of a network as a module: what DistributedDataParallel knows how to share."""
+
+    def __init__(self, network: nn.Module, loss: Loss):
+        super().__init__()
+        self.network, self.loss = network, loss
+
+    def forward(self, batch: Batch) -> Tensor:
+        """The mean loss of the batch, or of this process's part of it."""
+        return self.loss(self.network, batch).mean()
 
 
 def train(
@@ -92,13 +106,18 @@ def train(
         ValueError: the loss became NaN, or the restart point is damaged.
         SystemExit: it was asked to end (SIGTERM); the restart point is that of the last step.
     """
-    trainer = _trainer(network, schedule, restart)
+    if parallel.processes() > 1 and schedule.batch_size % (2 * parallel.processes()):
+        raise ValueError(
+            f"expected a batch_size that is a multiple of {2 * parallel.processes()} for {parallel.processes()} processes;"
+            f" got {schedule.batch_size}. Change training.batch_size, or the number of GPUs"
+        )
+    trainer = _trainer(network, loss, schedule, restart)
     report = max(1, schedule.steps // 100)
     steps = progress(range(trainer.step, schedule.steps), "train: steps")
-    for step in stoppable(steps, lambda: save_restart(trainer, schedule, restart)):
-        trainer.losses.append(_step(trainer, loss, frames["train"], schedule))
+    for step in stoppable(steps, lambda: save_restart(trainer, schedule, restart), parallel.any_of):
+        trainer.losses.append(_step(trainer, frames["train"], schedule))
         if (step + 1) % report == 0 or step + 1 == schedule.steps:
-            trainer.history.append(_report(trainer, loss, frames["validation"], schedule))
+            trainer.history.append(_report(trainer, frames["validation"], schedule))
             trainer.losses = []
         if (step + 1) % schedule.checkpoint_interval_steps == 0:
             save_restart(trainer, schedule, restart)
@@ -171,17 +190,18 @@ def train_system(
     return Result(weights, description, trainer.history, trainer.spent())
 
 
-def _step(trainer: Trainer, loss: Loss, probabilities: Tensor, schedule: Schedule) -> float:
+def _step(trainer: Trainer, probabilities: Tensor, schedule: Schedule) -> float:
     for group in trainer.groups():
         group["lr"] = schedule.learning_rate * schedule.factor(trainer.step)
     indices = torch.multinomial(
         probabilities, schedule.batch_size, replacement=True, generator=trainer.generator
     )
-    batch = Batch(indices, trainer.generator, trainer.step / schedule.steps)
-    value = loss(trainer.network, batch).mean()
-    if not torch.isfinite(value):
+    batch = Batch(indices, trainer.generator, trainer.step / schedule.steps, _part())
+    value = trainer.objective(batch)
+    whole = parallel.mean(value)
+    if not torch.isfinite(whole):
         raise ValueError(
-            f"expected a finite loss; got {value.item()} in step {trainer.step + 1}. Lower `learning_rate`, or check the frames"
+            f"expected a finite loss; got {whole.item()} in step {trainer.step + 1}. Lower `learning_rate`, or check the frames"
         )
     trainer.network.zero_grad(set_to_none=True)
     value.backward()
@@ -190,7 +210,11 @@ def _step(trainer: Trainer, loss: Loss, probabilities: Tensor, schedule: Schedul
         optimizer.step()
     _average(trainer, schedule.decay(trainer.step))
     trainer.step += 1
-    return value.item()
+    return whole.item()
+
+
+def _part() -> tuple[int, int]:
+    return parallel.rank(), parallel.processes()
 
 
 @torch.no_grad()
@@ -203,15 +227,13 @@ def _average(trainer: Trainer, decay: float) -> None:
 
 
 @torch.no_grad()
-def _report(
-    trainer: Trainer, loss: Loss, probabilities: Tensor, schedule: Schedule
-) -> dict[str, float | int]:
+def _report(trainer: Trainer, probabilities: Tensor, schedule: Schedule) -> dict[str, float | int]:
     """A row of the history; the validation loss is that of the averaged weights on the same frames and noise every time."""
     generator = torch.Generator(probabilities.device).manual_seed(schedule.seed)
     current = {name: value.clone() for name, value in trainer.network.state_dict().items()}
     trainer.network.load_state_dict(trainer.averaged)
     indices = torch.multinomial(probabilities, 4 * schedule.batch_size, replacement=True, generator=generator)
-    validation = loss(trainer.network, Batch(indices, generator)).mean().item()
+    validation = parallel.mean(trainer.objective(Batch(indices, generator, part=_part()))).item()
     trainer.network.load_state_dict(current)
     return {
         "step": trainer.step,
@@ -221,19 +243,22 @@ def _report(
     }
 
 
-def _trainer(network: nn.Module, schedule: Schedule, restart: Path) -> Trainer:
+def _trainer(network: nn.Module, loss: Loss, schedule: Schedule, restart: Path) -> Trainer:
     own = optimizers(network, schedule.learning_rate, schedule.weight_decay)
     device = next(network.parameters()).device
     generator = torch.Generator(device).manual_seed(schedule.seed)
     averaged = {name: value.clone() for name, value in network.state_dict().items()}
-    trainer = Trainer(network, averaged, own, generator, 0, [])
+    objective = parallel.shared(Objective(network, loss))
+    trainer = Trainer(network, objective, averaged, own, generator, 0, [])
     if restart.exists():
         load_restart(trainer, schedule, restart)
     return trainer
 
 
 def save_restart(trainer: Trainer, schedule: Schedule, path: Path) -> None:
-    """Write the restart point, whole or not at all."""
+    """Write the restart point, whole or not at all; of several processes the first one does."""
+    if parallel.rank() > 0:
+        return
     content = {
         "network": trainer.network.state_dict(),
         "averaged": trainer.averaged,

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from dig_core.parallel import launched
 from dig_core.runtime import device, load_arrays, provenance, run, start, write_json
 from dig_core.systems import SYSTEMS
 from dig_core.systems.molecule_subset import with_kept
@@ -18,7 +19,8 @@ def main(job):
     file = job.input.pretrained
     pretrained = load_checkpoint(Path(file), settings["kind"]) if file else None
     material, partial = Material(dataset, descriptors, pretrained), Path(job.params.partial)
-    result = train_system(SYSTEMS[settings["kind"]], material, settings, partial, device())
+    arguments = SYSTEMS[settings["kind"]], material, settings, partial, device()
+    result = launched(max(1, job.resources.get("gpu", 1)), job.log[0], train_system, *arguments)
     origin = provenance(settings, job.input, settings["training"]["seed"], started)
     save_history(job.output.history, result.history)
     calls = sum(int(dataset.get(f"{name}.force_calls", 0)) for name in names)

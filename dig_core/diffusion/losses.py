@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, Shaped
 from torch import Tensor, nn
 
 from dig_core.diffusion.processes import Process, Score, State, leading, over_trailing
@@ -13,11 +13,24 @@ from dig_core.diffusion.processes import Process, Score, State, leading, over_tr
 
 @dataclass(frozen=True)
 class Batch:
-    """What a loss is given in one step of training: which frames, random numbers, and the share of steps that are done."""
+    """What a loss is given in one step of training.
+
+    Args:
+        indices: which frames.
+        generator: of random numbers.
+        progress: the share of steps that are done.
+        part: which process this is, and of how many. A loss draws for the whole batch and may compute `own` rows alone.
+    """
 
     indices: Int[Tensor, " batch"]
     generator: torch.Generator
     progress: float = 1.0
+    part: tuple[int, int] = (0, 1)
+
+    def own(self, *drawn: Shaped[Tensor, "rows ..."]) -> list[Shaped[Tensor, "share ..."]]:
+        """Of tensors that were drawn for the whole batch, the rows of this process."""
+        first, every = self.part
+        return [rows[first::every] for rows in drawn]
 
 
 Loss = Callable[[nn.Module, Batch], Float[Tensor, " batch"]]

@@ -71,7 +71,7 @@ class DenoisingLoss:
         frames, time = self.frames[target][local], self._levels(len(local), batch.generator)
         noise = self.process[FIELD].noise(frames, batch.generator)
         clean, noise = frames.repeat(2, 1, 1), torch.cat([noise, -noise])
-        local, time = local.repeat(2), time.repeat(2)
+        clean, noise, local, time = batch.own(clean, noise, local.repeat(2), time.repeat(2))
         own_score = score(model, self.process, model.conditions(self.graphs[target]))
         if self.learned is not None:
             own_score = self._relieved(own_score, self.forces[target], local, noise)

@@ -69,7 +69,7 @@ def slow_training(folder: Path, seconds: float) -> None:
     """Every step takes longer, without work for the processor."""
     insert(
         folder / "dig_core/training.py",
-        "value = loss(trainer.network, batch).mean()",
+        "value = trainer.objective(batch)",
         f"time.sleep({seconds})",
     )
 
