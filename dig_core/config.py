@@ -6,6 +6,7 @@ Imports neither torch nor any simulation package: the Snakefile loads it at ever
 
 import json
 import sys
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -15,6 +16,7 @@ from pydantic import TypeAdapter
 
 from dig_core.settings.analytic import AnalyticStudy, AnyStudy
 from dig_core.settings.data import Simulate
+from dig_core.settings.download import Download
 from dig_core.settings.fields import Settings, suggestion
 from dig_core.settings.study import Study
 from dig_core.settings.validation import ConfigError, validated
@@ -34,6 +36,7 @@ class Config:
     listed: tuple[str, ...]
     figures: dict[str, tuple[str, ...]]
     comparisons: dict[str, Comparison]
+    downloads: dict[str, Download]
 
 
 def load_config(path: str | Path) -> Config:
@@ -56,7 +59,13 @@ def read_config(values: dict[str, Any], path: str | Path) -> Config:
             study = studies.get(name) or load_study(folder / f"{name}.yaml")
             studies |= _compared(name, study, comparison, f"{path}: comparisons.{table}")
     studies |= _simulating(studies, folder)
-    return Config(studies, workflow.studies, dict(workflow.figures), dict(workflow.comparisons))
+    return Config(
+        studies,
+        workflow.studies,
+        dict(workflow.figures),
+        dict(workflow.comparisons),
+        dict(workflow.downloads),
+    )
 
 
 def _compared(name: str, study: AnyStudy, comparison: Comparison, where: str) -> dict[str, AnyStudy]:
@@ -217,20 +226,31 @@ def _replaced(base: Any, own: Any) -> Any:
     return {**base, **merged}
 
 
-def _expect_files(study: Study, path: Path) -> None:
+def _files(study: Study) -> list[str]:
+    """Files that a study names."""
     files = [target.pdb for target in study.targets.values() if target.pdb]
     if study.data.source == "trajectory":
         files += [*study.data.files, study.data.topology, *(study.data.weights or ())]
+    return files
+
+
+def _downloads(path: Path) -> Collection[str]:
+    """Files that the workflow fetches by itself."""
+    values = _read_yaml(path) if path.is_file() else {}
+    return values.get("downloads") or {}
+
+
+def _expect_files(study: Study, path: Path) -> None:
     bundled = [file.stem for file in (Path(__file__).parent / "data" / "bundled").glob("*.npz")]
     name = study.data.tight_reference
     if name and name not in bundled:
         hint = suggestion(name, bundled) or " Write null"
         raise ConfigError(f"{path}: data.tight_reference: expected one of {bundled}; got {name!r}.{hint}")
-    for file in files:
+    for file in set(_files(study)) - set(_downloads(path.parent.parent / "config.yaml")):
         if not Path(file).is_file():
             raise ConfigError(
                 f"{path}: expected the file {file}; found none."
-                " Write the path relative to the repository root, or absolute"
+                " Write the path relative to the repository root, or absolute, or name it under downloads in config.yaml"
             )
 
 

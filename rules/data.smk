@@ -1,3 +1,28 @@
+# On the machine where Snakemake runs: nodes of many clusters have no network.
+localrules:
+    download,
+
+
+rule download:
+    """Fetch a file from elsewhere and check it; DIG_DATA_MIRROR names a folder that is looked into first."""
+    output:
+        file="{download}",
+    log:
+        "results/logs/download/{download}.log",
+    wildcard_constraints:
+        download="|".join(map(re.escape, CONFIG.downloads)) or r"(?!)",
+    conda:
+        "../envs/simulation.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=60,
+    params:
+        entry=lambda wildcards: plain(CONFIG.downloads[wildcards.download]),
+    script:
+        "../workflow_scripts/download.py"
+
+
 rule build:
     """Build a molecule: topology, starting structure and the graph that the network sees."""
     input:

@@ -4,6 +4,7 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
+from dig_core.settings.download import Download, RelativePath
 from dig_core.settings.fields import Name, Seed, Settings, suggestion
 
 
@@ -27,6 +28,10 @@ class Workflow(Settings):
     )
     comparisons: dict[Literal["table_pidp", "table_stabilisers"], Comparison] = Field(
         {}, description="Table: studies that it compares; made only when the table is asked for"
+    )
+
+    downloads: dict[RelativePath, Download] = Field(
+        {}, description="Files from elsewhere, by the path under which studies name them"
     )
 
     @model_validator(mode="after")
