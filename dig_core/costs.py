@@ -55,9 +55,10 @@ def cost(rule: str, study: AnyStudy | None) -> Cost:
         return training_cost(study)
     if rule in ("simulate_pretraining", "pretrain"):
         return exploration_cost(study) if rule == "simulate_pretraining" else pretraining_cost(study)
-    if rule == "sample":
-        evaluations = study.sampler.samples * _evaluations(study.sampler.kind, study.sampler.steps)
-        return _drawing_cost(study, study.sampler.samples, evaluations)
+    if rule in ("sample", "sample_shard"):
+        samples = study.sampler.samples // (study.sampler.shards if rule == "sample_shard" else 1)
+        evaluations = samples * _evaluations(study.sampler.kind, study.sampler.steps)
+        return _drawing_cost(study, samples, evaluations)
     if rule == "relax":
         return relaxation_cost(study)
     if rule == "estimate_density":

@@ -6,7 +6,7 @@ structures to rounding; with the same borders they agree bit by bit.
 
 import json
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -36,6 +36,15 @@ class Draw:
     seed: int
     shape: Mapping[str, tuple[int, ...]]
     device: str = "cpu"
+    part: tuple[int, int] = (0, 1)  # which of so many shards; `indices` are its structures
+
+    @property
+    def indices(self) -> range:
+        """The structures of this shard: whole batches, as those of the whole, so that its bits are those of the whole."""
+        number, shards = self.part
+        batches = -(-self.samples // self.batch_size)
+        first, last = (batches * k // shards * self.batch_size for k in (number, number + 1))
+        return range(first, min(last, self.samples))
 
     def __post_init__(self) -> None:
         if min(self.samples, self.batch_size) < 1:
@@ -94,8 +103,8 @@ def kept_batches(folder: Path, settings: Mapping[str, Any], inputs: Iterable[str
 def draw(
     score: Score, process: Mapping[str, Process], settings: Draw, kept: Kept | None = None
 ) -> dict[str, Tensor]:
-    """Structures 0 ... samples-1 of every field, [samples, ...] on the CPU; batches in `kept` are not drawn again."""
-    return _joined(list(_batches(score, process, settings, range(settings.samples), kept)))
+    """Structures 0 ... samples-1 (or those of a shard) of every field, on the CPU; batches in `kept` are not drawn again."""
+    return _joined(list(_batches(score, process, settings, settings.indices, kept)))
 
 
 def draw_until_valid(
@@ -237,6 +246,21 @@ def draw_molecule(
         "valid": verdict.valid,
         "seconds_sample": np.array(seconds),
     }
+
+
+def gathered(shards: Sequence[Mapping[str, np.ndarray]], samples: int) -> dict[str, np.ndarray]:
+    """The samples of a target from those of its shards, in order; seconds are added.
+
+    Raises:
+        ValueError: shards are of other settings: together they do not hold so many samples.
+    """
+    names = ("positions_angstrom", "valid")
+    joined = {name: np.concatenate([shard[name] for shard in shards]) for name in names}
+    if len(joined["valid"]) != samples:
+        raise ValueError(
+            f"expected {samples} samples in {len(shards)} shards; got {len(joined['valid'])}. Delete the shards, and draw them again"
+        )
+    return joined | {"seconds_sample": sum(shard["seconds_sample"] for shard in shards)}
 
 
 def compare(

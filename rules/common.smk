@@ -1,7 +1,9 @@
 """Settings and paths for all rules; nothing here computes anything."""
 
 import os
+import re
 import sys
+from functools import cache
 from pathlib import Path
 
 # Scripts import dig_core from this checkout, whatever else is installed.
@@ -32,6 +34,8 @@ wildcard_constraints:
     system="|".join(CONFIG.studies),
     target="|".join({t for study in CONFIG.studies.values() for t in study.targets}),
     replica=r"[1-9]\d*",
+    shard=r"[1-9]\d*",
+    shards=r"[1-9]\d*",
     form="potential|score",
     seed=r"[1-9]\d*",
 
@@ -40,6 +44,18 @@ def of_kind(kind):
     """Return the pattern of the studies of one kind; one that nothing matches where there is none."""
     return (
         "|".join(n for n, study in CONFIG.studies.items() if study.kind == kind)
+        or r"(?!)"
+    )
+
+
+def with_shards(several):
+    """Return the pattern of the studies whose targets are drawn by several jobs, or by one."""
+    return (
+        "|".join(
+            name
+            for name, study in CONFIG.studies.items()
+            if study.kind == "molecule" and (study.sampler.shards > 1) == several
+        )
         or r"(?!)"
     )
 
@@ -89,10 +105,24 @@ def reading_settings(wildcards):
 
 
 def drawing_settings(wildcards):
-    """Settings of the sampler without the relaxation of what it draws, which has its own rule."""
+    """Settings of the sampler without the relaxation of what it draws, which has its own rule, and without the shards."""
     values = dict(SETTINGS[wildcards.system]["sampler"])
     values.pop("relaxation")
+    values.pop("shards")
     return values
+
+
+def shard_settings(wildcards):
+    """Settings of the sampler for one shard."""
+    part = int(wildcards.shard) - 1, int(wildcards.shards)
+    return {**drawing_settings(wildcards), "part": part}
+
+
+def shard_files(wildcards):
+    """The shards of a target, in order."""
+    shards = CONFIG.studies[wildcards.system].sampler.shards
+    folder = f"results/{wildcards.system}/{wildcards.target}/samples.shards"
+    return [f"{folder}/{shard}-of-{shards}.npz" for shard in range(1, shards + 1)]
 
 
 def relaxation_settings(wildcards):
@@ -124,18 +154,25 @@ def evaluation_settings(wildcards):
     return values
 
 
+# The same for all targets and replicas of a study, of which there may be thousands.
+@cache
+def estimated(quantity, rule_name, system):
+    """Return an estimate of `dig_core.costs` for a job of a rule."""
+    return quantity(rule_name, CONFIG.studies.get(system))
+
+
 def minutes(rule_name):
     """Return a resource function: run time in minutes, estimated from the settings."""
-    return lambda wildcards: costs.runtime_minutes(
-        rule_name, CONFIG.studies[wildcards.system]
+    return lambda wildcards: estimated(
+        costs.runtime_minutes, rule_name, wildcards.system
     )
 
 
 def memory(rule_name):
     """Return a resource function: memory in MB, estimated from the settings; retries ask for two and three times as much."""
     # Not ever more: a long training is sent again at every time limit, and no node has ten times the memory.
-    return lambda wildcards, attempt: min(attempt, 3) * costs.memory_MB(
-        rule_name, CONFIG.studies[wildcards.system]
+    return lambda wildcards, attempt: min(attempt, 3) * estimated(
+        costs.memory_MB, rule_name, wildcards.system
     )
 
 
@@ -393,7 +430,7 @@ def announcement(dag, cores):
     for job in dag.needrun_jobs():
         if not job.is_norun:
             study = job.wildcards_dict.get("system", "")
-            cost = costs.cost(job.rule.name, CONFIG.studies.get(study))
+            cost = estimated(costs.cost, job.rule.name, study)
             jobs.append((study, job.rule.name, cost))
     seconds, megabytes = costs.plan(jobs, cores)
     return (

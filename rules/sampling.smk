@@ -9,6 +9,8 @@ rule sample:
         trajectory="results/{system}/{target}/samples.xtc",
     log:
         "results/logs/sample/{system}_{target}.log",
+    wildcard_constraints:
+        system=with_shards(False),
     conda:
         "../envs/learning.yaml"
     threads: 1
@@ -21,6 +23,47 @@ rule sample:
         partial="results/{system}/{target}/samples.partial",
     script:
         "../workflow_scripts/sample.py"
+
+
+# The same script, for studies with `sampler.shards`.
+use rule sample as sample_shard with:
+    output:
+        samples=temp("results/{system}/{target}/samples.shards/{shard}-of-{shards}.npz"),
+    log:
+        "results/logs/sample/{system}_{target}_{shard}-of-{shards}.log",
+    wildcard_constraints:
+        system=with_shards(True),
+    resources:
+        mem_mb=memory("sample"),
+        runtime=minutes("sample_shard"),
+    params:
+        kind=setting("kind"),
+        sampler=shard_settings,
+        partial="results/{system}/{target}/samples.shards/{shard}-of-{shards}.partial",
+
+
+rule gather_samples:
+    """Put the shards of a target together."""
+    input:
+        shards=shard_files,
+        topology="results/{system}/{target}/topology.pdb",
+    output:
+        samples="results/{system}/{target}/samples.npz",
+        trajectory="results/{system}/{target}/samples.xtc",
+    log:
+        "results/logs/gather_samples/{system}_{target}.log",
+    wildcard_constraints:
+        system=with_shards(True),
+    conda:
+        "../envs/learning.yaml"
+    threads: 1
+    resources:
+        mem_mb=memory("gather_samples"),
+        runtime=minutes("gather_samples"),
+    params:
+        sampler=drawing_settings,
+    script:
+        "../workflow_scripts/gather_samples.py"
 
 
 rule relax:

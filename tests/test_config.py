@@ -124,6 +124,8 @@ def test_settings_are_frozen_and_return_as_plain_values():
         ("sampler.kind", "dpm_solvr", ["sampler.kind", "'dpm_solvr'", "Did you mean 'dpm_solver'?"]),
         ("sampler.samples", 0, ["sampler.samples", "greater than 0", "0"]),
         ("sampler.until_valid", "no", ["sampler.until_valid", "boolean"]),
+        ("sampler.shards", 101, ["sampler", "at most as many shards as batches, 100; got 101"]),
+        ("sampler", ALANINE["sampler"] | {"shards": 4, "until_valid": True}, ["expected one shard", "got 4"]),
         (
             "sampler.relaxation",
             {"steps": 65, "timestep_fs": 2.0, "friction": 50.0, "seed": 1},

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from dig_core.diffusion.processes import VarianceExploding, mean_free
-from dig_core.sampling import Draw, draw, draw_until_valid, generators
+from dig_core.sampling import Draw, draw, draw_until_valid, gathered, generators
 
 PROCESS = {"positions": VarianceExploding(0.01, 10.0, projection=mean_free)}
 SHAPE = {"positions": (4, 3)}
@@ -35,6 +35,32 @@ def test_same_borders_give_the_same_bits_and_more_samples_the_same_beginning():
     few, many = (draw(score, PROCESS, request(samples=n))["positions"] for n in (10, 20))
     assert torch.equal(few, many[:10])
     assert not torch.equal(few, draw(score, PROCESS, request(samples=10, seed=2))["positions"])
+
+
+@pytest.mark.parametrize(("samples", "shards"), [(20, 1), (23, 2), (23, 5), (100, 7)])
+def test_shards_together_are_the_whole_bit_by_bit(samples, shards):
+    whole = draw(score, PROCESS, request(samples=samples))["positions"]
+    parts = [
+        draw(score, PROCESS, request(samples=samples, part=(k, shards)))["positions"] for k in range(shards)
+    ]
+    assert min(map(len, parts)) > 0 and max(map(len, parts)) - min(map(len, parts)) <= 5
+    assert torch.equal(torch.cat(parts), whole)
+
+
+def test_gathered_shards_are_in_order_and_must_be_whole():
+    shards = [
+        {
+            "positions_angstrom": np.full((n, 2, 3), n),
+            "valid": np.full(n, n > 2),
+            "seconds_sample": np.array(1.5),
+        }
+        for n in (3, 2)
+    ]
+    joined = gathered(shards, 5)
+    assert joined["positions_angstrom"][:, 0, 0].tolist() == [3, 3, 3, 2, 2]
+    assert joined["valid"].tolist() == [True] * 3 + [False] * 2 and joined["seconds_sample"] == 3.0
+    with pytest.raises(ValueError, match="expected 6 samples in 2 shards; got 5"):
+        gathered(shards, 6)
 
 
 def test_streams_of_neighbouring_seeds_do_not_overlap():

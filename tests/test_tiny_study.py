@@ -1,5 +1,6 @@
 """The workflow with its real scripts, small: from molecular dynamics to the report, a user's trajectory, kill -9."""
 
+import hashlib
 import json
 import os
 import re
@@ -27,9 +28,9 @@ def command(*arguments: str) -> list[str]:
     return [sys.executable, "-m", "snakemake", "--cores", "2", "--rerun-incomplete", *arguments]
 
 
-def snakemake(folder: Path, *arguments: str, status: int = 0) -> str:
-    """Run snakemake in a folder and return all it says."""
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": ""}
+def snakemake(folder: Path, *arguments: str, status: int = 0, **variables: str) -> str:
+    """Run snakemake in a folder, with variables of the environment, and return all it says."""
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": ""} | variables
     answer = subprocess.run(command(*arguments), cwd=folder, env=environment, capture_output=True, text=True)
     said = answer.stdout + answer.stderr
     assert answer.returncode == status, said
@@ -246,6 +247,61 @@ def test_kill_9_in_simulation_and_training_loses_nothing(tiny, tmp_path):
         torch.load(place / "results/tiny/model/checkpoint.pt", weights_only=True) for place in (tiny, folder)
     )
     assert all(torch.equal(first["weights"][name], second["weights"][name]) for name in first["weights"])
+
+
+def test_a_target_from_elsewhere_is_fetched_checked_and_built(tiny, tmp_path):
+    """On a machine without network, from a mirror; another file of that name is refused and left alone."""
+    folder, mirror = checkout(tmp_path, "[fetched]"), tmp_path / "mirror"
+    mirror.mkdir()
+    shutil.copy2(tiny / "results/tiny/ala/topology.pdb", mirror / "ala.pdb")
+    content = (mirror / "ala.pdb").read_bytes()
+    (folder / "config/systems/fetched.yaml").write_text(
+        "based_on: tiny\ntargets: {ala: {pdb: results/downloads/ala.pdb}}\n"
+    )
+    with open(folder / "config/config.yaml", "a") as config:
+        source, checksum = "https://localhost:1/ala.pdb", hashlib.sha256(content).hexdigest()
+        config.write(
+            f"downloads: {{results/downloads/ala.pdb: {{sources: ['{source}'], sha256: {checksum}}}}}\n"
+        )
+    topology, fetched = "results/fetched/ala/topology.pdb", folder / "results/downloads/ala.pdb"
+    assert "DIG_DATA_MIRROR" in snakemake(folder, topology, status=1)
+    (mirror / "ala.pdb").write_text("another file")
+    said = snakemake(folder, topology, status=1, DIG_DATA_MIRROR=str(mirror))
+    assert checksum in said and "Traceback" not in said
+    assert (mirror / "ala.pdb").read_text() == "another file" and not fetched.exists()
+    (mirror / "ala.pdb").write_bytes(content)
+    snakemake(folder, topology, DIG_DATA_MIRROR=str(mirror))
+    assert fetched.read_bytes() == content and (folder / topology).is_file()
+
+
+def test_shards_give_the_samples_of_one_job_and_a_broken_one_is_drawn_again_alone(tiny, tmp_path):
+    folder = checkout(tmp_path, "[tiny]")
+    shutil.copytree(tiny / "results", folder / "results")
+    study = folder / "config/systems/tiny.yaml"
+    study.write_text(study.read_text().replace("  samples: 500\n", "  samples: 500\n  shards: 3\n"))
+    samples, shard = (
+        folder / "results/tiny/ala" / name for name in ("samples.npz", "samples.shards/2-of-3.npz")
+    )
+    options = ("--notemp", "--rerun-triggers", "mtime", "--allowed-rules", "sample_shard", "gather_samples")
+
+    def drawn(status: int = 0) -> str:
+        samples.unlink(missing_ok=True)
+        return snakemake(folder, "results/tiny/ala/samples.npz", *options, status=status)
+
+    def assert_same() -> None:
+        whole, gathered = (load_arrays(place / "results/tiny/ala/samples.npz") for place in (tiny, folder))
+        assert all(np.array_equal(whole[name], gathered[name]) for name in ("positions_angstrom", "valid"))
+
+    drawn()
+    assert_same()
+    times = shard.stat()
+    shard.write_bytes(shard.read_bytes()[:1000])
+    os.utime(shard, ns=(times.st_atime_ns, times.st_mtime_ns))
+    said = drawn(status=1)
+    assert re.search(r"truncated or damaged one: \S+2-of-3.npz. Delete it", said) and not samples.exists()
+    shard.unlink()
+    assert re.search(r"^sample_shard +1$", drawn(), re.MULTILINE), "the other two are not drawn again"
+    assert_same()
 
 
 @pytest.mark.parametrize(

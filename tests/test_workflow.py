@@ -36,6 +36,7 @@ FIGURES = {
     f"figure_{name}" for name in ("landscape", "energies", "samplers", "density", "pathway", "learning_curve")
 }
 DENSITIES = {"pretrain_density", "evaluate_density", "table_energies_only", "figure_energies_only"}
+ELSEWHERE = {"download", "gather_samples"}
 SCRIPT = """
 from pathlib import Path
 
@@ -161,12 +162,15 @@ def test_dry_run_of_every_target(workflow):
     density = {"system": "energies_only_tiny", "target": "pair", "form": "potential", "seed": "1"}
     files = set()
     for name, text in RULES.items():
+        # What only other studies need has tests of its own.
+        if name in ELSEWHERE:
+            continue
         outputs = "".join(re.findall(r"output:.*?params:", text, re.DOTALL))
         values = density if name in DENSITIES else molecule
         files |= {pattern.format(**values) for pattern in re.findall(r'"(results/[^"]*)"', outputs)}
     files = sorted(files)
     assert len(files) > 25
-    assert set(jobs(snakemake(workflow, "-n", *files))) == {*SCRIPTED, "simulate_competitor"}
+    assert set(jobs(snakemake(workflow, "-n", *files))) == {*SCRIPTED, "simulate_competitor"} - ELSEWHERE
 
 
 def test_a_run_its_report_and_what_runs_again(workflow):
@@ -233,6 +237,12 @@ def test_relaxation_runs_again_without_the_sampling(workflow):
     edit(study, none, short)
     edit(study, "  samples: 10000", "  samples: 5000")
     assert jobs(snakemake(workflow, "-n", target)) == {"sample": 1, "relax": 1, "evaluate": 1}
+
+
+def test_a_target_is_drawn_by_as_many_jobs_as_it_has_shards(workflow):
+    edit(workflow / STUDY, "  samples: 10000", "  samples: 10000\n  shards: 7")
+    found = jobs(snakemake(workflow, "-n"))
+    assert found["sample_shard"] == 7 and found["gather_samples"] == 1 and "sample" not in found
 
 
 def test_densities_run_again_without_the_samples_and_only_where_they_are_asked_for(workflow):
@@ -328,7 +338,7 @@ def test_mistake_in_a_study_is_one_line(workflow):
 def test_list_of_rules_is_the_help(workflow):
     said = snakemake(workflow, "--list-rules")
     listed = dict(re.findall(r"^(\w+) \((.+)\)$", said, re.MULTILINE))
-    assert set(RULES) | {"alanine_dipeptide", "simulate_competitor"} == set(listed)
+    assert set(RULES) | {"alanine_dipeptide", "simulate_competitor", "sample_shard"} == set(listed)
     assert all(20 < len(text) < 110 and text.endswith(".") for text in listed.values()), listed
 
 
@@ -352,7 +362,8 @@ def test_snakefile_is_a_table_of_contents():
 def test_contract_of_a_rule(name):
     text = SCRIPTED[name]
     assert re.match(r'\n    """[^\n"]+"""\n', text), "a one-line docstring comes first"
-    for part in ("input:", "output:", "params:", "log:", "threads:", "mem_mb=", "runtime=", "conda:"):
+    parts = () if name == "download" else ("input:",)
+    for part in (*parts, "output:", "params:", "log:", "threads:", "mem_mb=", "runtime=", "conda:"):
         assert part in text, f"rule {name}: expected {part}; got none"
     assert f'"results/logs/{name}' in text
     assert f'"../workflow_scripts/{name}.py"' in text

@@ -11,7 +11,7 @@ from dig_core.training import load_checkpoint
 
 
 def main(job):
-    """Write the structures as arrays (with the verdict of the filter) and as an xtc trajectory; the work folder goes then."""
+    """Write the structures as arrays (with the verdict of the filter), and as an xtc trajectory unless they are a shard."""
     started, partial = start(), Path(job.params.partial)
     system, molecule = SYSTEMS[job.params.kind], load_arrays(job.input.molecule)
     checkpoint = load_checkpoint(Path(job.input.checkpoint), job.params.kind)
@@ -19,7 +19,8 @@ def main(job):
     kept = kept_batches(partial, job.params.sampler, (job.input.checkpoint, job.input.molecule))
     drawn = draw_molecule(system, model, molecule, job.params.sampler, kept)
     origin = provenance({"sampler": job.params.sampler}, job.input, job.params.sampler["seed"], started)
-    write_trajectory(job.output.trajectory, job.input.topology, drawn["positions_angstrom"])
+    if job.output.get("trajectory"):
+        write_trajectory(job.output.trajectory, job.input.topology, drawn["positions_angstrom"])
     save_arrays(job.output.samples, origin, **drawn)
     shutil.rmtree(partial)
 

@@ -42,9 +42,26 @@ class Sampler(Drawing):
     """Drawing structures of molecules from the trained model."""
 
     until_valid: bool = Field(description="Draw until that many structures pass the physical filter")
+    shards: PositiveInt = Field(
+        1, description="Jobs among which the batches of a target are divided; the samples stay the same"
+    )
     relaxation: Relaxation | None = Field(
         None, description="Short dynamics of the samples with the true forces; null leaves it out"
     )
+
+    @model_validator(mode="after")
+    def _shards_have_batches(self) -> Self:
+        batches = -(-self.samples // self.batch_size)
+        if self.shards > batches:
+            raise ValueError(
+                f"expected at most as many shards as batches, {batches}; got {self.shards}. Lower shards or batch_size"
+            )
+        if self.shards > 1 and self.until_valid:
+            raise ValueError(
+                f"expected one shard where structures are drawn until_valid; got {self.shards}."
+                " Write until_valid: false, or shards: 1"
+            )
+        return self
 
 
 class ExactDivergence(Settings):
