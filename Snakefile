@@ -8,6 +8,7 @@ include: "rules/data.smk"
 include: "rules/training.smk"
 include: "rules/sampling.smk"
 include: "rules/evaluation.smk"
+include: "rules/several.smk"
 include: "rules/analytic.smk"
 include: "rules/figures.smk"
 

@@ -69,16 +69,24 @@ class _Tee:
 def job_log(path: str | Path | None) -> Iterator[TextIO | None]:
     """Repeat standard output and standard error in a log file, each line with its time; yields the file.
 
-    The log is appended to, so that an interrupted and resumed job tells its whole story. No path: no log.
+    The log is appended to, so that an interrupted and resumed job tells its whole story. Snakemake deletes the log of a job
+    that it sends again: until the job has succeeded, a hidden hard link keeps it. No path: no log.
     """
     if not path:
         yield None
         return
-    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    kept = path.with_name(f".{path.name}")
+    if kept.exists() and not path.exists():
+        os.link(kept, path)
     with open(path, "a", encoding="utf-8") as log:
+        if not kept.exists():
+            os.link(path, kept)
         streams = _Tee(sys.stdout, log), _Tee(sys.stderr, log)
         with contextlib.redirect_stdout(streams[0]), contextlib.redirect_stderr(streams[1]):
             yield log
+    kept.unlink(missing_ok=True)
 
 
 def run(main: Callable[[Any], None], job: Any) -> None:

@@ -32,7 +32,16 @@ SETTINGS = {name: plain(study) for name, study in CONFIG.studies.items()}
 
 wildcard_constraints:
     system="|".join(CONFIG.studies),
-    target="|".join({t for study in CONFIG.studies.values() for t in study.targets}),
+    # Those of studies with `targets_per_job` have rules of their own (several.smk).
+    target="|".join(
+        {
+            target
+            for study in CONFIG.studies.values()
+            if getattr(study, "targets_per_job", 1) == 1
+            for target in study.targets
+        }
+    )
+    or r"(?!)",
     replica=r"[1-9]\d*",
     shard=r"[1-9]\d*",
     shards=r"[1-9]\d*",
@@ -363,6 +372,43 @@ def density_samples(wildcards):
     """Samples of every training on a known density."""
     folder = f"results/{wildcards.system}/{wildcards.target}"
     return [f"{folder}/{form}_{seed}.npz" for form, seed in density_runs(wildcards)]
+
+
+def several_targets():
+    """Study, number and targets of every job for several targets."""
+    found = []
+    for name, study in CONFIG.studies.items():
+        size, targets = getattr(study, "targets_per_job", 1), list(study.targets)
+        if size > 1:
+            chunks = [targets[k : k + size] for k in range(0, len(targets), size)]
+            found += [(name, k, chunk) for k, chunk in enumerate(chunks, start=1)]
+    return found
+
+
+class Values(dict):
+    """Wildcards as functions of a rule see them, outside of a rule that has some."""
+
+    __getattr__ = dict.__getitem__
+
+
+def wildcards_of(rule_name, system, targets):
+    """The jobs of a rule for these targets: one each, and one for each replica where it simulates them."""
+    replicas = range(1, CONFIG.studies[system].data.replicas + 1)
+    names = [{"replica": str(k)} for k in replicas] if rule_name == "simulate" else [{}]
+    return [
+        Values({"system": system, "target": target, **own})
+        for target in targets
+        for own in names
+    ]
+
+
+def flat(values):
+    """Strings, and the strings of lists, in one list."""
+    return [
+        x
+        for value in values
+        for x in ([value] if isinstance(value, str) else flat(value))
+    ]
 
 
 def study_figures(study):

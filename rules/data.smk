@@ -26,7 +26,7 @@ rule download:
 rule build:
     """Build a molecule: topology, starting structure and the graph that the network sees."""
     input:
-        target_sources,
+        sources=target_sources,
     output:
         topology="results/{system}/{target}/topology.pdb",
         molecule="results/{system}/{target}/molecule.npz",

@@ -124,6 +124,7 @@ def test_settings_are_frozen_and_return_as_plain_values():
         ("sampler.kind", "dpm_solvr", ["sampler.kind", "'dpm_solvr'", "Did you mean 'dpm_solver'?"]),
         ("sampler.samples", 0, ["sampler.samples", "greater than 0", "0"]),
         ("sampler.until_valid", "no", ["sampler.until_valid", "boolean"]),
+        ("targets_per_job", 0, ["targets_per_job", "greater than 0"]),
         ("sampler.shards", 101, ["sampler", "at most as many shards as batches, 100; got 101"]),
         ("sampler", ALANINE["sampler"] | {"shards": 4, "until_valid": True}, ["expected one shard", "got 4"]),
         (

@@ -21,6 +21,7 @@ ALLOWED = {
     "structure": {"units", "runtime"},
     "optimizers": set(),
     "parallel": {"runtime"},
+    "several": {"runtime"},
     "geometry": LOW,
     "rotations": LOW,
     **{name: LOW | {"runtime"} for name in FIVE},

@@ -172,6 +172,23 @@ def test_log_has_times_is_appended_and_streams_are_given_back(tmp_path):
 
 
 @pytest.mark.usefixtures("signals")
+def test_log_of_a_job_that_is_sent_again_tells_all_its_runs(tmp_path):
+    """Snakemake deletes the log before it sends a job again; a new job after a good end begins a new one."""
+    path, said = tmp_path / "logs" / "a.log", "asked to end"
+    with pytest.raises(SystemExit), runtime.job_log(path):
+        print(said)
+        raise SystemExit(143)
+    path.unlink()
+    with runtime.job_log(path):
+        print("going on")
+    assert [line.split("  ")[1] for line in path.read_text().splitlines()] == [said, "going on"]
+    assert [file.name for file in path.parent.iterdir()] == ["a.log"]
+    path.unlink()
+    with runtime.job_log(path):
+        print("anew")
+    assert said not in path.read_text()
+
+
 def test_job_without_a_log_runs(capsys):
     runtime.run(lambda job: print("done"), SimpleNamespace(log=[], threads=1))
     assert capsys.readouterr().out == "done\n"

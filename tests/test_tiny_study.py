@@ -304,6 +304,36 @@ def test_shards_give_the_samples_of_one_job_and_a_broken_one_is_drawn_again_alon
     assert_same()
 
 
+def test_jobs_for_several_targets_give_what_jobs_for_one_give(tiny, tmp_path):
+    """Two molecules built and simulated by two processes; samples and metrics of a finished study made anew."""
+    folder = checkout(tmp_path, "[tiny, pair]")
+    (folder / "config/systems/pair.yaml").write_text(
+        "based_on: tiny\ntargets: {ala: {sequence: ACE-ALA-NME}, gly: {sequence: ACE-GLY-NME}}\ntargets_per_job: 2\n"
+    )
+    references = [f"results/pair/{target}/reference.npz" for target in ("ala", "gly")]
+    said = snakemake(folder, *references)
+    assert re.search(r"^total +3$", said, re.MULTILINE), "build, simulate and prepare_reference"
+    one, several = (
+        load_arrays(place) for place in (tiny / "results/tiny/ala/reference.npz", folder / references[0])
+    )
+    assert np.array_equal(one["positions_angstrom"], several["positions_angstrom"])
+    assert load_arrays(folder / references[1])["positions_angstrom"].shape[1] == 19
+    assert (folder / "results/logs/simulate/pair_gly_2.log").read_text()
+
+    shutil.copytree(tiny / "results/tiny", folder / "results/tiny")
+    with open(folder / "config/systems/tiny.yaml", "a") as study:
+        study.write("\ntargets_per_job: 3\n")
+    names = ("samples.npz", "metrics.json")
+    for name in names:
+        (folder / "results/tiny/ala" / name).unlink()
+    options = ("--rerun-triggers", "mtime", "--allowed-rules", "sample_tiny_1", "evaluate_tiny_1")
+    snakemake(folder, "results/tiny/ala/metrics.json", *options)
+    one, several = (load_arrays(place / "results/tiny/ala/samples.npz") for place in (tiny, folder))
+    assert np.array_equal(one["positions_angstrom"], several["positions_angstrom"])
+    assert metrics(folder).keys() == metrics(tiny).keys()
+    assert metrics(folder)["jensen_shannon_nats"] == metrics(tiny)["jensen_shannon_nats"]
+
+
 @pytest.mark.parametrize(
     ("change", "told"),
     [

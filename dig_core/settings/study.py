@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, PositiveFloat, model_validator
+from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 
 from dig_core.settings.data import Simulate, Target, Trajectory
 from dig_core.settings.evaluation import Evaluation
@@ -18,6 +18,10 @@ class Study(Settings):
     kind: Literal["molecule"] = Field(description="Kind of system")
     temperature_K: PositiveFloat = Field(description="Temperature of data, model and reference in K")
     targets: dict[Name, Target] = Field(min_length=1, description="Molecules by name")
+    targets_per_job: PositiveInt = Field(
+        1,
+        description="Targets that one job builds, simulates, draws and evaluates; the network is trained on all of them",
+    )
     data: Annotated[Simulate | Trajectory, Field(discriminator="source")] = Field(
         description="Where the structures come from"
     )
@@ -45,6 +49,15 @@ class Study(Settings):
             raise ValueError(
                 f"expected one target with data.source: trajectory; got {len(self.targets)}. Keep one"
                 " target, or make one study per molecule"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _one_way_to_divide(self) -> Self:
+        if self.targets_per_job > 1 and self.sampler.shards > 1:
+            raise ValueError(
+                f"expected several targets per job or several jobs per target; got targets_per_job {self.targets_per_job} and"
+                f" sampler.shards {self.sampler.shards}. Write 1 for one of them"
             )
         return self
 
