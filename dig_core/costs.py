@@ -5,6 +5,7 @@ asked of a cluster, the estimate before a run), not to promise. Nothing is compu
 """
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from dig_core.settings.analytic import AnalyticStudy, AnyStudy
 from dig_core.settings.data import Target
@@ -24,6 +25,15 @@ EVALUATIONS_PER_PASS_BACKWARDS = 2.5  # its cost, in evaluations of the network
 EVALUATIONS_PER_PATH_POINT = 400  # halved intervals and double precision counted, at a tolerance of 1e-4
 SECONDS_TO_START = 10.0  # Python, torch, OpenMM
 BYTES_PER_ATOM_AND_FRAME = 18.0  # float32 in .npz and 16-bit integers in .xtc
+LIBRARIES_MB = 2000  # Python, torch, OpenMM
+BYTES_PER_POSITION = 12.0  # of an atom, float32
+COPIES = 8  # of frames and samples, while they are read, weighed, compared
+COMPRESSION = 4.0  # of a trajectory on disk (xtc) against float32
+HOLD_FRAMES = (
+    "simulate", "simulate_competitor", "prepare", "prepare_reference", "train", "interpolate", "evaluate",
+    "estimate_density", "condense_reference",
+)  # fmt: skip
+HOLD_SAMPLES = ("sample", "sample_shard", "gather_samples", "relax", "evaluate")
 # Of residues and caps with their hydrogens, at neutral pH; any other residue counts as an average one.
 RESIDUE_ATOMS = {
     "ACE": 6, "NME": 6, "NH2": 3, "GLY": 7, "ALA": 10, "CYX": 10, "SER": 11, "CYS": 11, "ASP": 12, "ASN": 14, "THR": 14,
@@ -172,14 +182,34 @@ def runtime_minutes(rule: str, study: AnyStudy) -> int:
 
 
 def memory_MB(rule: str, study: AnyStudy) -> int:
-    """Return the memory to ask of a cluster in MB."""
+    """Return the memory to ask of a cluster in MB: libraries, the structures that a job holds, and the batch of a network."""
+    if isinstance(study, AnalyticStudy):
+        return LIBRARIES_MB
+    return LIBRARIES_MB + round(1e-6 * (_bytes_of_structures(rule, study) + _bytes_of_a_batch(rule, study)))
+
+
+def _bytes_of_structures(rule: str, study: Study) -> float:
+    """Of frames and samples, with the copies that are made of them."""
+    atoms, data = _atoms(study), study.data
+    if data.source == "simulate":
+        replica = 1000.0 * data.duration_ns / data.frame_interval_ps * atoms * BYTES_PER_POSITION
+        frames = replica * (1 if rule == "simulate" else data.replicas)
+    else:
+        sizes = [Path(file).stat().st_size for file in data.files if Path(file).is_file()]
+        frames = sum(sizes) * COMPRESSION
+    frames *= len(study.targets) if rule in ("prepare", "train") else 1
+    samples = study.sampler.samples * atoms * BYTES_PER_POSITION
+    return COPIES * (frames * (rule in HOLD_FRAMES) + samples * (rule in HOLD_SAMPLES))
+
+
+def _bytes_of_a_batch(rule: str, study: Study) -> float:
     if rule not in ("train", "pretrain", "sample", "interpolate", "compare_samplers"):
-        return 2000
+        return 0.0
     batch = study.sampler.batch_size if rule in ("sample", "compare_samplers") else study.training.batch_size
     kept_layers = 1 if rule in ("sample", "compare_samplers") else study.model.layers
     # Attention scores per head and some twenty activations per atom, each a float32.
     floats = _atoms(study) * (study.model.heads * _atoms(study) * 3 + 20 * study.model.width)
-    return 2000 + round(4e-6 * batch * kept_layers * floats)
+    return 4.0 * batch * kept_layers * floats
 
 
 def plan(jobs: list[tuple[str, str, Cost]], cores: int) -> tuple[float, float]:

@@ -180,7 +180,7 @@ rule condense_reference:
         "../envs/simulation.yaml"
     threads: 1
     resources:
-        mem_mb=lambda wildcards, attempt: min(attempt, 3) * 8000,
+        mem_mb=memory("condense_reference"),
         runtime=minutes("condense_reference"),
     params:
         data=setting("data"),

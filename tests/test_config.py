@@ -367,6 +367,18 @@ def test_check_is_light_and_exits_with_1():
     assert answer.returncode == 1 and "nowhere.yaml" in answer.stderr
 
 
+def test_memory_grows_with_atoms_frames_and_batch():
+    tiny = load_study(ROOT / "config/systems/tiny.yaml")
+    long, wide = (
+        tiny.model_copy(update={part: getattr(tiny, part).model_copy(update=change)})
+        for part, change in (("data", {"duration_ns": 2000.0}), ("training", {"batch_size": 3200}))
+    )
+    for rule in ("prepare", "train", "evaluate", "simulate"):
+        assert costs.memory_MB(rule, long) > 10_000 > costs.memory_MB(rule, tiny) >= 2000
+    assert costs.memory_MB("train", wide) > costs.memory_MB("train", tiny) + 500
+    assert costs.memory_MB("sample", wide) == costs.memory_MB("sample", tiny)
+
+
 def test_costs_grow_with_the_settings():
     study = load_study(ROOT / "config/systems/alanine_dipeptide.yaml")
     tiny = load_study(ROOT / "config/systems/tiny.yaml")
