@@ -19,7 +19,8 @@ from torch import Tensor
 
 from dig_core.diffusion.processes import Process, Score, State
 from dig_core.diffusion.samplers import SAMPLERS, sampling_times
-from dig_core.runtime import fingerprint, load_arrays, progress, save_arrays, sha256, stoppable
+from dig_core.files import load_arrays, save_arrays, sha256
+from dig_core.runtime import fingerprint, progress, stoppable
 
 # How many structures are drawn at most for one that passes the filter.
 MOST_DRAWS_PER_VALID = 10

@@ -19,8 +19,9 @@ from torch import Tensor, nn
 
 from dig_core import parallel
 from dig_core.diffusion.losses import Batch, Loss
+from dig_core.files import atomic
 from dig_core.optimizers import optimizers
-from dig_core.runtime import atomic, fingerprint, progress, stoppable
+from dig_core.runtime import fingerprint, progress, stoppable
 
 HISTORY = ["step", "training_loss", "validation_loss", "learning_rate"]
 

@@ -21,7 +21,7 @@ from test_workflow import jobs
 from dig_core import costs
 from dig_core.config import describe, load_config, load_study
 from dig_core.evaluation.expectations import of_target
-from dig_core.runtime import load_arrays, load_provenance
+from dig_core.files import load_arrays, load_provenance
 from dig_core.settings.validation import ConfigError
 
 ROOT = Path(__file__).parents[1]

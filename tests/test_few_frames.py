@@ -9,7 +9,7 @@ import pandas
 import pytest
 
 from dig_core.evaluation.torsions import torsion_angles
-from dig_core.runtime import load_arrays
+from dig_core.files import load_arrays
 from dig_core.training import load_checkpoint
 from tests.test_tiny_study import checkout, snakemake
 

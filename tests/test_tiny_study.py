@@ -18,7 +18,7 @@ import pytest
 import torch
 
 from dig_core.evaluation.torsions import torsion_angles
-from dig_core.runtime import load_arrays, load_provenance
+from dig_core.files import load_arrays, load_provenance
 
 ROOT = Path(__file__).parents[1]
 PARTS = ("Snakefile", "rules", "config", "envs", "dig_core", "workflow_scripts", "slurm")

@@ -1,6 +1,7 @@
 """Build a target: its topology with a start structure, and the descriptor arrays."""
 
-from dig_core.runtime import atomic, provenance, run, save_arrays, start
+from dig_core.files import atomic, save_arrays
+from dig_core.runtime import provenance, run, start
 from dig_core.systems import SYSTEMS
 
 

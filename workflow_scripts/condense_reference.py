@@ -3,7 +3,8 @@
 from dig_core.data.features import descriptor_hash
 from dig_core.evaluation.tight_reference import condense
 from dig_core.evaluation.torsions import torsion_angles
-from dig_core.runtime import load_arrays, load_provenance, provenance, run, save_arrays, start
+from dig_core.files import load_arrays, load_provenance, save_arrays
+from dig_core.runtime import provenance, run, start
 
 
 def main(job):

@@ -3,7 +3,8 @@
 from pathlib import Path
 
 from dig_core.data.download import fetch
-from dig_core.runtime import atomic, run
+from dig_core.files import atomic
+from dig_core.runtime import run
 
 
 def main(job):

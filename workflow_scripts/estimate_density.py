@@ -3,7 +3,8 @@
 from pathlib import Path
 
 from dig_core.density_estimation import estimate_density
-from dig_core.runtime import device, load_arrays, provenance, run, save_arrays, start
+from dig_core.files import load_arrays, save_arrays
+from dig_core.runtime import device, provenance, run, start
 from dig_core.systems import SYSTEMS
 from dig_core.training import load_checkpoint
 

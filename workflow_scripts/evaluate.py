@@ -1,6 +1,7 @@
 """Compare the samples of a target with the held-out reference, the noise floor and plain dynamics."""
 
-from dig_core.runtime import load_arrays, provenance, read_json, run, save_arrays, start, write_json
+from dig_core.files import load_arrays, read_json, save_arrays, write_json
+from dig_core.runtime import provenance, run, start
 from dig_core.settings.evaluation import Evaluation
 from dig_core.settings.validation import validated
 from dig_core.systems.molecule import energies

@@ -1,6 +1,7 @@
 """Compare the samples of every training on a known density with its truth, beside as many exact draws."""
 
-from dig_core.runtime import load_arrays, provenance, run, save_arrays, start, write_json
+from dig_core.files import load_arrays, save_arrays, write_json
+from dig_core.runtime import provenance, run, start
 from dig_core.systems.analytic_evaluation import evaluation_arrays, metrics, truth_of
 
 

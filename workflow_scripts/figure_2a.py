@@ -1,7 +1,8 @@
 """Draw Figure 2a: the landscapes of the studies that the configuration lists for it."""
 
+from dig_core.files import atomic, load_arrays
 from dig_core.plotting import figure_2a, write
-from dig_core.runtime import atomic, load_arrays, run
+from dig_core.runtime import run
 
 
 def main(job):

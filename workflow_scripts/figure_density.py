@@ -1,8 +1,9 @@
 """Draw log densities against energies, and free-energy differences by counting, density and reweighting."""
 
+from dig_core.files import atomic, load_arrays, read_json
 from dig_core.plotting import write
 from dig_core.plotting_densities import density_figure
-from dig_core.runtime import atomic, load_arrays, read_json, run
+from dig_core.runtime import run
 
 
 def main(job):

@@ -1,7 +1,8 @@
 """Draw the distribution of energies of the samples beside that of molecular dynamics."""
 
+from dig_core.files import atomic, load_arrays
 from dig_core.plotting import energies_figure, write
-from dig_core.runtime import atomic, load_arrays, run
+from dig_core.runtime import run
 
 
 def main(job):

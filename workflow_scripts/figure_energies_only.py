@@ -1,8 +1,9 @@
 """Draw known densities beside those that were learned from energies."""
 
+from dig_core.files import atomic, load_arrays
 from dig_core.plotting import write
 from dig_core.plotting_known_densities import densities_figure
-from dig_core.runtime import atomic, load_arrays, run
+from dig_core.runtime import run
 
 
 def main(job):

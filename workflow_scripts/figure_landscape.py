@@ -1,7 +1,8 @@
 """Draw the free-energy landscape of every target of a study."""
 
+from dig_core.files import atomic, load_arrays
 from dig_core.plotting import landscape_figure, write
-from dig_core.runtime import atomic, load_arrays, run
+from dig_core.runtime import run
 
 
 def main(job):

@@ -1,7 +1,8 @@
 """Draw the loss on training and validation frames against the optimiser steps."""
 
+from dig_core.files import atomic
 from dig_core.plotting import learning_curve_figure, write
-from dig_core.runtime import atomic, run
+from dig_core.runtime import run
 
 
 def main(job):

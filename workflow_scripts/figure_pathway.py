@@ -1,8 +1,9 @@
 """Draw paths between two states over the landscape, and the energies along them."""
 
+from dig_core.files import atomic, load_arrays
 from dig_core.plotting import write
 from dig_core.plotting_pathways import pathway_figure
-from dig_core.runtime import atomic, load_arrays, run
+from dig_core.runtime import run
 
 
 def main(job):

@@ -1,8 +1,9 @@
 """Draw the table of ways to use energies."""
 
+from dig_core.files import atomic
 from dig_core.plotting import write
 from dig_core.plotting_comparisons import comparison_figure, read_table
-from dig_core.runtime import atomic, run
+from dig_core.runtime import run
 
 
 def main(job):

@@ -1,8 +1,9 @@
 """Draw the quality of the samples against the number of network evaluations, for every solver."""
 
 from dig_core.evaluation.sampler_quality import sampler_quality
+from dig_core.files import atomic, load_arrays
 from dig_core.plotting import samplers_figure, write
-from dig_core.runtime import atomic, load_arrays, run
+from dig_core.runtime import run
 
 
 def main(job):

@@ -2,7 +2,8 @@
 
 from dig_core.data.datasets import read_frames
 from dig_core.energies.openmm import frame_forces, openmm_energy
-from dig_core.runtime import load_arrays, provenance, run, save_arrays, start
+from dig_core.files import load_arrays, save_arrays
+from dig_core.runtime import provenance, run, start
 from dig_core.systems.molecule_subset import subset
 
 

@@ -1,7 +1,8 @@
 """Set aside the frames of a target that the network never sees."""
 
 from dig_core.data.datasets import read_frames
-from dig_core.runtime import load_arrays, provenance, run, save_arrays, start
+from dig_core.files import load_arrays, save_arrays
+from dig_core.runtime import provenance, run, start
 
 
 def main(job):

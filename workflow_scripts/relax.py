@@ -1,6 +1,7 @@
 """Relax the samples of a target by short dynamics with the true forces."""
 
-from dig_core.runtime import load_arrays, provenance, run, save_arrays, start
+from dig_core.files import load_arrays, save_arrays
+from dig_core.runtime import provenance, run, start
 from dig_core.systems.molecule_relaxation import relax_samples
 
 

@@ -4,7 +4,8 @@ import shutil
 from pathlib import Path
 
 from dig_core.data.datasets import write_trajectory
-from dig_core.runtime import load_arrays, provenance, run, save_arrays, start
+from dig_core.files import load_arrays, save_arrays
+from dig_core.runtime import provenance, run, start
 from dig_core.systems import SYSTEMS
 
 

@@ -3,7 +3,8 @@
 import shutil
 from pathlib import Path
 
-from dig_core.runtime import load_arrays, provenance, run, save_arrays, start
+from dig_core.files import load_arrays, save_arrays
+from dig_core.runtime import provenance, run, start
 from dig_core.systems.molecule_exploration import explore
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from dig_core.config import load_config
 from dig_core.evaluation.density_tables import densities_table
 from dig_core.evaluation.tables import main_table
-from dig_core.runtime import read_json
+from dig_core.files import read_json
 
 TABLES = {"molecule": main_table, "analytic": densities_table}
 

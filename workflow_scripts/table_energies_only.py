@@ -1,7 +1,8 @@
 """Write the numbers of all trainings from energies as one table."""
 
 from dig_core.evaluation.density_tables import densities_csv
-from dig_core.runtime import read_json, run, write_text
+from dig_core.files import read_json, write_text
+from dig_core.runtime import run
 
 
 def main(job):

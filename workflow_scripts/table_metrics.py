@@ -1,7 +1,8 @@
 """Write the metrics of all targets of a study as one table."""
 
 from dig_core.evaluation.tables import metrics_csv
-from dig_core.runtime import read_json, run, write_text
+from dig_core.files import read_json, write_text
+from dig_core.runtime import run
 
 
 def main(job):

@@ -1,7 +1,8 @@
 """Compare studies that use energies in different ways, each with several seeds."""
 
 from dig_core.evaluation.tables import comparison_csv
-from dig_core.runtime import read_json, run, write_text
+from dig_core.files import read_json, write_text
+from dig_core.runtime import run
 
 
 def main(job):

@@ -4,7 +4,7 @@ import sys
 from pathlib import Path
 
 from dig_core.evaluation.expectations import of_target, verdicts
-from dig_core.runtime import read_json
+from dig_core.files import read_json
 
 
 def main(study, folder=Path("results"), expected=Path("tests/expected")):

@@ -7,7 +7,7 @@ from typing import Any
 import mdtraj
 import numpy as np
 
-from dig_core.runtime import atomic, load_arrays
+from dig_core.files import atomic, load_arrays
 from dig_core.units import ANGSTROM_PER_NM
 
 FRAME_ARRAYS = ("positions_angstrom", "weights")

@@ -16,7 +16,8 @@ import openmm
 import openmm.app as app
 import openmm.unit as unit
 
-from dig_core.runtime import fingerprint, load_arrays, progress, save_arrays, stoppable
+from dig_core.files import load_arrays, save_arrays
+from dig_core.runtime import fingerprint, progress, stoppable
 from dig_core.units import ANGSTROM_PER_NM, PS_PER_FS, PS_PER_NS, thermal_energy_kj_per_mol
 
 EQUILIBRATION_PS = 20.0

@@ -12,7 +12,7 @@ from jaxtyping import Float, Int
 
 from dig_core.evaluation.landscape import Landscape, landscape, torsion_edges
 from dig_core.evaluation.statistics import TorsionRegion
-from dig_core.runtime import load_arrays
+from dig_core.files import load_arrays
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch.nn import functional
 
+from dig_core.geometry import along_pairs, distances, full_precision, invariants
 from dig_core.structure import MolecularGraph
 
 
@@ -295,14 +296,8 @@ SPRING_STEPS = 2
 LEVEL_FREQUENCIES = 16
 # About how much of the noise a block leaves: the sharpness with which the next one looks.
 RESIDUAL_NOISE = 0.5
-# In standard deviations of the data: closer distances have no derivative, sharper knowledge of one makes no difference.
-SHORTEST_DISTANCE = 0.01
+# In standard deviations of the data: sharper knowledge of a distance makes no difference.
 SHARPEST_SPREAD = 0.02
-
-
-def full_precision(positions: Tensor) -> torch.autocast:
-    """A context without autocast: matrix products of positions would lose them in bfloat16."""
-    return torch.autocast(positions.device.type, enabled=False)
 
 
 def expected(graph: MolecularGraph) -> Float[Tensor, "graphs atoms atoms 4"]:
@@ -332,29 +327,6 @@ def targets(looks: Float[Tensor, "graphs atoms atoms axes"], padding: Tensor) ->
     itself = torch.eye(looks.shape[1], dtype=torch.bool, device=looks.device)[:, None]
     logits = LOOK_SHARPNESS * looks.unflatten(-1, (-1, AXES)).permute(3, 0, 1, 4, 2)
     return torch.softmax(logits.masked_fill(itself, -1e4).masked_fill(padding, -torch.inf), dim=-1)
-
-
-def distances(positions: Float[Tensor, "batch atoms 3"]) -> Float[Tensor, "batch atoms atoms"]:
-    """All distances, from scalar products: a tenth of the work of all differences, and exact enough for mean-free positions."""
-    squares = positions.square().sum(-1)
-    sums = squares[:, :, None] + squares[:, None]
-    products = torch.baddbmm(sums, positions, positions.transpose(1, 2), alpha=-2)
-    return products.clamp(min=SHORTEST_DISTANCE**2).sqrt()
-
-
-def along_pairs(
-    strength: Float[Tensor, "batch atoms atoms"], positions: Float[Tensor, "batch atoms 3"]
-) -> Float[Tensor, "batch atoms 3"]:
-    """sum_j s_ij (x_j - x_i)."""
-    return strength @ positions - strength.sum(-1, keepdim=True) * positions
-
-
-def invariants(vectors: Float[Tensor, "batch atoms heads 3"]) -> Float[Tensor, "batch atoms features"]:
-    """Lengths, scalar products of neighbours, and triple products: they change sign in a mirror image, and are small."""
-    following, next_one = vectors.roll(1, dims=2), vectors.roll(2, dims=2)
-    products = (vectors * following).sum(-1)
-    volumes = (vectors * torch.linalg.cross(following, next_one)).sum(-1)
-    return torch.cat([vectors.square().sum(-1), products, 4 * volumes], dim=-1)
 
 
 def modulated(nodes: Tensor, shift: Tensor, scale: Tensor) -> Tensor:

@@ -12,7 +12,7 @@ from dig_core.evaluation import statistics
 from dig_core.evaluation.tica import SlowCoordinates, fit_tica
 from dig_core.evaluation.tight_reference import TightReference, tight_reference_of
 from dig_core.evaluation.torsions import graph_torsions, torsion_angles
-from dig_core.runtime import load_arrays
+from dig_core.files import load_arrays
 
 BLOCKS = 20
 Arrays = Mapping[str, np.ndarray]

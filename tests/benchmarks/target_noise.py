@@ -19,7 +19,7 @@ from dig_core.diffusion.control_variate import Springs, SpringVariate
 from dig_core.diffusion.processes import mean_free
 from dig_core.energies.openmm import frame_forces
 from dig_core.evaluation.statistics import draw_by_weight
-from dig_core.runtime import load_arrays
+from dig_core.files import load_arrays
 from dig_core.systems import molecule
 from dig_core.systems.molecule_model import FIELD
 from dig_core.training import load_checkpoint

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from dig_core.data.datasets import read_frames, simulated_frames, write_trajectory
-from dig_core.runtime import save_arrays
+from dig_core.files import save_arrays
 from dig_core.systems.molecule import build, topology_pdb
 from tests.molecules_for_tests import peptide
 

@@ -8,7 +8,7 @@ import openmm.app as app
 import pytest
 
 from dig_core.data.simulation import Metadynamics, Protocol, chunk_plan, simulate
-from dig_core.runtime import load_arrays
+from dig_core.files import load_arrays
 from dig_core.units import thermal_energy_kj_per_mol
 
 TEMPERATURE_K = 300.0

@@ -10,7 +10,7 @@ from dig_core.evaluation.tight_reference import (
     read_tight_reference,
     tight_reference_of,
 )
-from dig_core.runtime import save_arrays
+from dig_core.files import save_arrays
 
 EDGES = np.linspace(-180.0, 180.0, 51)
 RIGHT = TorsionRegion((0.0, 180.0), (-180.0, 180.0))

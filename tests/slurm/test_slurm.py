@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import torch
 
-from dig_core.runtime import load_arrays
+from dig_core.files import load_arrays
 from tests.slurm.cluster import wait_for
 from tests.slurm.workflow import (  # fmt: skip
     command,

@@ -16,7 +16,7 @@ from dig_core.evaluation.sampler_quality import sampler_quality
 from dig_core.evaluation.tables import split_key
 from dig_core.evaluation.tight_reference import TightReference
 from dig_core.evaluation.torsions import graph_torsions, torsion_angles
-from dig_core.runtime import save_arrays
+from dig_core.files import save_arrays
 from dig_core.settings.evaluation import Evaluation
 from dig_core.settings.validation import validated
 from dig_core.systems.molecule import build
