@@ -4,6 +4,7 @@ min_version("9.14")
 
 
 include: "rules/common.smk"
+include: "rules/inputs.smk"
 include: "rules/data.smk"
 include: "rules/training.smk"
 include: "rules/sampling.smk"

@@ -1,0 +1,299 @@
+# Which files a job needs; nothing here computes anything.
+def shard_files(wildcards):
+    """The shards of a target, in order."""
+    shards = CONFIG.studies[wildcards.system].sampler.shards
+    folder = f"results/{wildcards.system}/{wildcards.target}/samples.shards"
+    return [f"{folder}/{shard}-of-{shards}.npz" for shard in range(1, shards + 1)]
+
+
+def library(*names):
+    """Return library files as inputs of a cheap rule, so that it runs again when they are edited."""
+    folder = Path(workflow.basedir, "dig_core")
+    # Relative, so that moving the checkout does not look like a change.
+    return [os.path.relpath(folder / name) for name in names]
+
+
+def simulated(study):
+    """Whether the workflow makes the study's frames itself."""
+    return CONFIG.studies[study].data.source == "simulate"
+
+
+def has_energies(study):
+    """Whether energies can be computed: a force field is given."""
+    return bool(CONFIG.studies[study].data.force_field)
+
+
+def target_sources(wildcards):
+    """Files that describe a target: its PDB file, or the topology of the user's trajectory."""
+    study = CONFIG.studies[wildcards.system]
+    own = (
+        []
+        if simulated(wildcards.system)
+        else [study.data.topology, study.data.files[0]]
+    )
+    return [file for file in [study.targets[wildcards.target].pdb, *own] if file]
+
+
+def replica_files(system, target, held_out):
+    """Frames that train, or those that are held out: simulated replicas, or the user's files."""
+    data = CONFIG.studies[system].data
+    if simulated(system):
+        folder = f"results/{data.simulations_of or system}/{target}/simulation"
+        files = [f"{folder}/{replica}.npz" for replica in range(1, data.replicas + 1)]
+    else:
+        files = list(data.files)
+    # One file alone gives both: its last part is held out.
+    return files[-1:] if held_out else files[:-1] or files
+
+
+def training_files(wildcards):
+    """Frames of all targets that train the network."""
+    targets = CONFIG.studies[wildcards.system].targets
+    return [
+        f for t in targets for f in replica_files(wildcards.system, t, held_out=False)
+    ]
+
+
+def held_out_files(wildcards):
+    """Frames of one target that the network never sees."""
+    return replica_files(wildcards.system, wildcards.target, held_out=True)
+
+
+def weight_files(held_out):
+    """Return an input function: weights of the user's frames, in the order of their files."""
+
+    def files(wildcards):
+        weights = list(
+            getattr(CONFIG.studies[wildcards.system].data, "weights", None) or []
+        )
+        return weights[-1:] if held_out else weights[:-1] or weights
+
+    return files
+
+
+def of_targets(pattern):
+    """Return an input function: the file of every target of the study."""
+
+    def files(wildcards):
+        targets = CONFIG.studies[wildcards.system].targets
+        return expand(pattern, system=wildcards.system, target=targets)
+
+    return files
+
+
+def competitor_file(wildcards):
+    """Plain dynamics at equal cost, where the study asks for it."""
+    if CONFIG.studies[wildcards.system].data.competitor_duration_ns is None:
+        return []
+    return f"results/{wildcards.system}/{wildcards.target}/simulation/competitor.npz"
+
+
+def pretrained_file(wildcards):
+    """The weights that the training starts from, where the study asks for pre-training."""
+    if CONFIG.studies[wildcards.system].pretraining is None:
+        return []
+    return f"results/{wildcards.system}/model/pretrained.pt"
+
+
+def kept_files(wildcards):
+    """Weighted structures of the pre-training, which stay in the mix: of every target."""
+    pretraining = CONFIG.studies[wildcards.system].pretraining
+    if pretraining is None or pretraining.loss.kind != "denoising":
+        return []
+    return of_targets("results/{system}/{target}/simulation/pretraining.npz")(wildcards)
+
+
+def exploration_file(wildcards):
+    """Weighted structures of the pre-training of one target, where there are any."""
+    if not kept_files(wildcards):
+        return []
+    return f"results/{wildcards.system}/{wildcards.target}/simulation/pretraining.npz"
+
+
+def pretraining_record(wildcards):
+    """What the pre-training took, where the study asks for it."""
+    if CONFIG.studies[wildcards.system].pretraining is None:
+        return []
+    return f"results/{wildcards.system}/model/pretraining.json"
+
+
+def relaxed_file(wildcards):
+    """The relaxed samples, where the study asks for them."""
+    if CONFIG.studies[wildcards.system].sampler.relaxation is None:
+        return []
+    return f"results/{wildcards.system}/{wildcards.target}/relaxed.npz"
+
+
+def density_file(wildcards):
+    """The log densities, where the study asks for them."""
+    if CONFIG.studies[wildcards.system].density is None:
+        return []
+    return f"results/{wildcards.system}/{wildcards.target}/log_density.npz"
+
+
+def path_file(wildcards):
+    """Paths between two states, where the study asks for them."""
+    if CONFIG.studies[wildcards.system].interpolation is None:
+        return []
+    return f"results/{wildcards.system}/{wildcards.target}/path.npz"
+
+
+def tight_reference_file(wildcards):
+    """The bundled histogram, where the study names one."""
+    name = CONFIG.studies[wildcards.system].data.tight_reference
+    return library(f"data/bundled/{name}.npz") if name else []
+
+
+def figure_files(name, folder="results/figures"):
+    """The three files of a figure: picture, vector graphics, and the numbers it shows."""
+    return [f"{folder}/{name}.{suffix}" for suffix in ("png", "pdf", "parquet")]
+
+
+def density_runs(wildcards):
+    """Form and seed of every training of a study of known densities."""
+    study = CONFIG.studies[wildcards.system]
+    return [[form, seed] for form in study.forms for seed in study.seeds]
+
+
+def density_samples(wildcards):
+    """Samples of every training on a known density."""
+    folder = f"results/{wildcards.system}/{wildcards.target}"
+    return [f"{folder}/{form}_{seed}.npz" for form, seed in density_runs(wildcards)]
+
+
+def study_figures(study):
+    """Names of the figures that a study has."""
+    if CONFIG.studies[study].kind == "analytic":
+        return ["energies_only"]
+    comparison = CONFIG.studies[study].evaluation.sampler_comparison
+    names = ["landscape", "learning_curve"]
+    names += ["energies"] if has_energies(study) else []
+    names += (
+        ["density"] if CONFIG.studies[study].density and has_energies(study) else []
+    )
+    names += ["pathway"] if CONFIG.studies[study].interpolation else []
+    return names + (["samplers"] if comparison else [])
+
+
+def study_results(study):
+    """Everything a study leaves for its reader."""
+    folder = f"results/{study}"
+    metrics = [f"{folder}/{t}/metrics.json" for t in CONFIG.studies[study].targets]
+    figures = [
+        f for n in study_figures(study) for f in figure_files(n, f"{folder}/figures")
+    ]
+    return [*metrics, *figures, f"results/tables/{study}.csv"]
+
+
+def compared_studies(table):
+    """The studies of a comparison, each as many times as it has seeds."""
+    comparison = CONFIG.comparisons.get(table)
+    if comparison is None:
+        return []
+    return [study for study in comparison.studies for _ in comparison.seeds or [None]]
+
+
+def compared_metrics(table):
+    """Metrics of every study of a comparison with every seed."""
+    comparison = CONFIG.comparisons.get(table)
+    if comparison is None:
+        return []
+    names = [
+        seeded_name(study, seed) if comparison.seeds else study
+        for study in comparison.studies
+        for seed in comparison.seeds or [None]
+    ]
+    return [
+        f"results/{name}/{target}/metrics.json"
+        for name in names
+        for target in CONFIG.studies[name].targets
+    ]
+
+
+def landscape_data(wildcards):
+    """Evaluations of all targets of the studies that figure 2a shows."""
+    shown = CONFIG.figures.get("figure_2a", ())
+    return [
+        f"results/{study}/{target}/evaluation.npz"
+        for study in shown
+        for target in CONFIG.studies[study].targets
+    ]
+
+
+def several_targets():
+    """Study, number and targets of every job for several targets."""
+    found = []
+    for name, study in CONFIG.studies.items():
+        size, targets = getattr(study, "targets_per_job", 1), list(study.targets)
+        if size > 1:
+            chunks = [targets[k : k + size] for k in range(0, len(targets), size)]
+            found += [(name, k, chunk) for k, chunk in enumerate(chunks, start=1)]
+    return found
+
+
+class Values(dict):
+    """Wildcards as functions of a rule see them, outside of a rule that has some."""
+
+    __getattr__ = dict.__getitem__
+
+
+def wildcards_of(rule_name, system, targets):
+    """The jobs that a rule has for these targets, one for each, or for each replica that it simulates."""
+    replicas = range(1, CONFIG.studies[system].data.replicas + 1)
+    names = [{"replica": str(k)} for k in replicas] if rule_name == "simulate" else [{}]
+    return [
+        Values({"system": system, "target": target, **own})
+        for target in targets
+        for own in names
+    ]
+
+
+def flat(values):
+    """Strings, and the strings of lists, in one list."""
+    return [
+        x
+        for value in values
+        for x in ([value] if isinstance(value, str) else flat(value))
+    ]
+
+
+def of_one(rule, wildcards):
+    """Return what the rule for one target would see of its job, as plain values."""
+
+    def value(item):
+        if callable(item):
+            return item(wildcards)
+        if isinstance(item, str):
+            return str(item).format(**wildcards)
+        return [value(one) for one in item]
+
+    parts = {"input": rule.input, "output": rule.output, "params": rule.params}
+    named = {
+        part: {name: value(item) for name, item in items.items()}
+        for part, items in parts.items()
+    }
+    return {
+        **named,
+        "wildcards": dict(wildcards),
+        "log": value(rule.log[0]),
+    }
+
+
+def rules_of_a_target(system):
+    """Return the rules that a study needs for each target."""
+    study = CONFIG.studies[system]
+    own = simulated(system) and study.data.simulations_of is None
+    needed = {
+        "build": True,
+        "simulate": own,
+        "simulate_competitor": own and study.data.competitor_duration_ns is not None,
+        "simulate_pretraining": study.pretraining is not None,
+        "prepare_reference": True,
+        "sample": True,
+        "relax": study.sampler.relaxation is not None,
+        "compare_samplers": study.evaluation.sampler_comparison is not None,
+        "estimate_density": study.density is not None,
+        "interpolate": study.interpolation is not None,
+        "evaluate": True,
+    }
+    return [name for name, is_needed in needed.items() if is_needed]
