@@ -15,7 +15,7 @@ REFUSED = || { status=$$?; if [ $$status -eq 75 ]; then \
 	echo "expected no other run in this folder; got one. Wait for it to end, or stop it" >&2; fi; exit $$status; }
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slurm lint check verify unlock
+.PHONY: help demo test test-slurm slurm-packages lint check verify unlock
 
 help:  ## Show these lines
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1	/' | expand -t 20
@@ -39,12 +39,14 @@ demo: unlock  ## Run all studies of config/config.yaml, from simulation to resul
 test: $(READY)  ## Run all tests
 	$(BIN)/pytest
 
+test-slurm: slurm-packages  ## Run the workflow on a real Slurm that is started for it: as root on Debian
+	$(BIN)/pytest tests/slurm
+
 # The only target that installs packages of the system, and only where a cluster can then be started.
-test-slurm: $(READY)  ## Run the workflow on a real Slurm that is started for it: as root on Debian
+slurm-packages: $(READY)
 	@$(BIN)/python -m tests.slurm.cluster
 	@$(BIN)/python -m tests.slurm.cluster installed || { apt-get update && \
 		DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends slurm-wlm munge; }
-	$(BIN)/pytest tests/slurm
 
 lint: $(READY)  ## Check style of code and workflow
 	$(BIN)/ruff check .
