@@ -41,8 +41,10 @@ RESIDUE_ATOMS = {
     "LYS": 22, "TRP": 24, "ARG": 24,
 }  # fmt: skip
 AVERAGE_RESIDUE = 16
+UNKNOWN_ATOMS = 3000  # of a file that is not there yet
 # Asked of a cluster: a slow node must not end a good job.
 SAFETY = 4.0
+LONGEST_MINUTES = 24 * 60
 
 
 @dataclass(frozen=True)
@@ -177,8 +179,11 @@ def energies_only_cost(rule: str, study: AnalyticStudy) -> Cost:
 
 
 def runtime_minutes(rule: str, study: AnyStudy) -> int:
-    """Return the run time to ask of a cluster, in whole minutes, with a margin for slow nodes."""
-    return 10 + round(SAFETY * cost(rule, study).seconds / 60.0)
+    """Return the run time to ask of a cluster, in whole minutes, with a margin for slow nodes; at most a day.
+
+    What takes longer saves before the limit and goes on in the next try; on a GPU, of which the constants know nothing, it does not.
+    """
+    return min(10 + round(SAFETY * cost(rule, study).seconds / 60.0), LONGEST_MINUTES)
 
 
 def memory_MB(rule: str, study: AnyStudy) -> int:
@@ -256,4 +261,6 @@ def _target_atoms(target: Target) -> int:
         return sum(RESIDUE_ATOMS.get(name, AVERAGE_RESIDUE) for name in target.sequence.split("-"))
     if target.smiles:
         return 2 * sum(letter.isalpha() for letter in target.smiles)
-    return 30
+    if target.pdb and Path(target.pdb).is_file():
+        return sum(line.startswith(("ATOM", "HETATM")) for line in Path(target.pdb).read_text().splitlines())
+    return UNKNOWN_ATOMS

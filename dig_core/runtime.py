@@ -78,7 +78,8 @@ def job_log(path: str | Path | None) -> Iterator[TextIO | None]:
     if kept.exists() and not path.exists():
         os.link(kept, path)
     with open(path, "a", encoding="utf-8") as log:
-        if not kept.exists():
+        # A file system without hard links has logs of the last run alone.
+        with contextlib.suppress(OSError):
             os.link(path, kept)
         streams = _Tee(sys.stdout, log), _Tee(sys.stderr, log)
         with contextlib.redirect_stdout(streams[0]), contextlib.redirect_stderr(streams[1]):
@@ -99,15 +100,15 @@ def run(main: Callable[[Any], None], job: Any) -> None:
         limit_threads(getattr(job, "threads", 1) or 1)
         try:
             main(job)
-        except _expected_errors() as error:
+        except expected_errors() as error:
             if log is not None:
                 log.write(traceback.format_exc())
             print(f"error: {one_line(error)}", file=sys.stderr)
             raise SystemExit(1) from None
 
 
-def _expected_errors() -> tuple[type[BaseException], ...]:
-    """Evaluated when an error has come: OpenMM's own, told in its words, where OpenMM is loaded."""
+def expected_errors() -> tuple[type[BaseException], ...]:
+    """Mistakes of input and circumstance, told in one line; evaluated when one has come: OpenMM's own where OpenMM is loaded."""
     openmm = sys.modules.get("openmm")
     return (*EXPECTED_ERRORS, openmm.OpenMMException) if openmm else EXPECTED_ERRORS
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from dig_core.runtime import EXPECTED_ERRORS, fingerprint, job_log, one_line, progress
+from dig_core.runtime import expected_errors, fingerprint, job_log, one_line, progress
 
 
 class Named(list):
@@ -58,7 +58,7 @@ def run_each(scripts: Path, jobs: Sequence[Mapping[str, Any]]) -> None:
             with job_log(job["log"]):
                 try:
                     _main(scripts / f"{job['script']}.py")(_as_seen(job, waiting))
-                except EXPECTED_ERRORS as error:
+                except expected_errors() as error:
                     print(f"error: {one_line(error)}", flush=True)
                     failed.append(f"{job['wildcards']['target']}: {one_line(error)}")
     if failed:

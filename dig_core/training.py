@@ -187,7 +187,7 @@ def train_system(
     # What a loss learns for itself shares optimisers, averages and restart points, and stays behind in the end.
     network.add_module("of_the_loss", getattr(loss, "learned", None))
     trainer = train(network, loss, frames, Schedule(**values, fingerprint=mark), restart)
-    weights = {name: value for name, value in trainer.averaged.items() if name in own}
+    weights = {name: value.cpu() for name, value in trainer.averaged.items() if name in own}
     return Result(weights, description, trainer.history, trainer.spent())
 
 

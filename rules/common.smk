@@ -212,14 +212,20 @@ def form_settings(wildcards):
     return {**values, "steps": values["steps"][wildcards.form]}
 
 
+# Jobs for several targets (several.smk): the rule for one target, the study, and how many it stands for.
+SEVERAL = {}
+
+
 def announcement(dag, cores):
     """Say how many jobs there are, and about how long and how much disk they take."""
     jobs = []
     for job in dag.needrun_jobs():
         if not job.is_norun:
-            study = job.wildcards_dict.get("system", "")
-            cost = estimated(costs.cost, job.rule.name, study)
-            jobs.append((study, job.rule.name, cost))
+            one = job.rule.name, job.wildcards_dict.get("system", ""), 1
+            name, study, count = SEVERAL.get(job.rule.name, one)
+            cost = estimated(costs.cost, name, study)
+            cost = costs.Cost(count * cost.seconds, count * cost.megabytes)
+            jobs.append((study, name, cost))
     seconds, megabytes = costs.plan(jobs, cores)
     return (
         f"{len(jobs)} jobs to run: about {max(1, round(seconds / 60))} minutes on {cores} core(s)"

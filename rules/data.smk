@@ -176,6 +176,8 @@ rule condense_reference:
         histogram="results/{system}/{target}/tight_reference.npz",
     log:
         "results/logs/condense_reference/{system}_{target}.log",
+    wildcard_constraints:
+        target="|".join({t for study in CONFIG.studies.values() for t in study.targets}),
     conda:
         "../envs/simulation.yaml"
     threads: 1

@@ -239,8 +239,10 @@ class Values(dict):
 
 def wildcards_of(rule_name, system, targets):
     """The jobs that a rule has for these targets, one for each, or for each replica that it simulates."""
-    replicas = range(1, CONFIG.studies[system].data.replicas + 1)
-    names = [{"replica": str(k)} for k in replicas] if rule_name == "simulate" else [{}]
+    names = [{}]
+    if rule_name == "simulate":
+        replicas = range(1, CONFIG.studies[system].data.replicas + 1)
+        names = [{"replica": str(k)} for k in replicas]
     return [
         Values({"system": system, "target": target, **own})
         for target in targets

@@ -31,4 +31,5 @@ for system, number, targets in several_targets():
             script:
                 "../workflow_scripts/several.py"
 
+        SEVERAL[f"{base}_{system}_{number}"] = base, system, len(jobs)
         workflow.ruleorder(f"{base}_{system}_{number}", base)

@@ -103,9 +103,30 @@ if __name__ == "__main__":
 
 def test_what_one_process_refuses_is_told_as_by_one(tmp_path):
     restart = tmp_path / "restart.pt"
-    with pytest.raises(ValueError, match="multiple of 4 for 2 processes; got 6"):
+    with pytest.raises(
+        RuntimeError,
+        match=r"process [01] of 2: expected a batch_size that is a multiple of 4 for 2 processes; got 6",
+    ):
         parallel.launched(2, None, in_double_precision, {"batch_size": 6}, restart)
     restart.write_bytes(b"damaged")
-    with pytest.raises(ValueError, match="expected a whole checkpoint; got a truncated or damaged one"):
+    with pytest.raises(
+        RuntimeError, match=r"process [01] of 2: expected a whole checkpoint; got a truncated or damaged one"
+    ):
         parallel.launched(2, None, in_double_precision, {}, restart)
     assert restart.read_bytes() == b"damaged"
+
+
+def fails_in_the_second(folder: Path) -> None:
+    """An error that only one process meets, while the other waits for it."""
+    if parallel.rank() == 1:
+        raise OSError("No space left on device")
+    (folder / "waiting").touch()
+    parallel.any_of(True)
+
+
+def test_an_error_in_one_process_ends_the_others_and_is_told(tmp_path):
+    before, log = signal.getsignal(signal.SIGTERM), tmp_path / "train.log"
+    with pytest.raises(RuntimeError, match=r"^process 1 of 2: No space left on device$"):
+        parallel.launched(2, log, fails_in_the_second, tmp_path)
+    assert (tmp_path / "waiting").exists() and log.exists()
+    assert signal.getsignal(signal.SIGTERM) is before

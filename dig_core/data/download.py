@@ -6,9 +6,11 @@ remediation. It is known by its id, a chain and that chain's residues.
 
 import gzip
 import hashlib
+import http.client
 import io
 import os
 import urllib.request
+import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -37,10 +39,10 @@ def fetch(name: str, entry: Mapping[str, Any]) -> tuple[bytes, str]:
         try:
             with urllib.request.urlopen(place, timeout=SECONDS_TO_ANSWER) as answer:
                 content = answer.read()
-        except OSError as error:
-            failures.append(f"{place} ({error})")
+            content = gzip.decompress(content) if content.startswith(GZIP_MARK) else content
+        except (OSError, EOFError, zlib.error, http.client.HTTPException) as error:
+            failures.append(f"{place} ({type(error).__name__}: {error})")
             continue
-        content = gzip.decompress(content) if content.startswith(GZIP_MARK) else content
         check(name, content, entry, place)
         return content, place
     raise OSError(
@@ -77,7 +79,12 @@ def check(name: str, content: bytes, entry: Mapping[str, Any], place: str) -> No
 def check_structure(name: str, text: str, expected: Mapping[str, Any], place: str) -> None:
     """Raise ValueError unless a PDB or mmCIF file is the entry that is meant, with its chain and its residues."""
     reader = app.PDBxFile if name.endswith(".cif") else app.PDBFile
-    topology = mdtraj.Topology.from_openmm(reader(io.StringIO(text)).topology)
+    try:
+        topology = mdtraj.Topology.from_openmm(reader(io.StringIO(text)).topology)
+    except Exception as error:  # of a dozen types, for what is no structure at all
+        raise ValueError(
+            f"expected a structure in {name}; got something else from {place}. Look at it"
+        ) from error
     found = _entry_id(text)
     if found and found != expected["id"].upper():
         raise ValueError(

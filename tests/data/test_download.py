@@ -56,6 +56,15 @@ def test_the_next_source_is_tried_and_all_failures_are_told(source):
         fetch("gaps.csv", entry(source / "first", source / "second"))
 
 
+def test_a_damaged_file_is_no_answer_and_a_page_is_no_structure(source):
+    (source / "cut.gz").write_bytes(gzip.compress(CONTENT)[:-9])
+    assert fetch("gaps.csv", entry(source / "cut.gz", source / "gaps.csv"))[0] == CONTENT
+    for name in ("1abc.pdb", "1abc.cif"):
+        (source / name).write_text("<html>Not found</html>")
+        with pytest.raises(ValueError, match=rf"in {name}; got"):
+            fetch(name, entry(source / name, sha256=None, pdb=WHOLE))
+
+
 def test_a_wrong_checksum_tells_both_sums_and_deletes_nothing(source, tmp_path, monkeypatch):
     mine = tmp_path / "mirror/gaps.csv"
     mine.parent.mkdir()
