@@ -222,7 +222,7 @@ class Graphormer(nn.Module):
         bias = bias.unflatten(-1, (-1, self.heads)).permute(3, 0, 4, 1, 2).masked_fill(padding, -torch.inf)
         shift, widening = self.expectation(pairs).unbind(-1)
         middle, half_width = expected(graph)[..., :2].unbind(-1)
-        spread = (half_width + SHARPEST_SPREAD) * widening.exp()
+        spread = (half_width + SHARPEST_SPREAD) * widening.clamp(-MOST_WIDENING, MOST_WIDENING).exp()
         return Conditions(
             nodes, bias, middle + shift, spread, head, targets(looks, padding), graph.mask, others(graph)
         )
@@ -298,6 +298,8 @@ LEVEL_FREQUENCIES = 16
 RESIDUAL_NOISE = 0.5
 # In standard deviations of the data: sharper knowledge of a distance makes no difference.
 SHARPEST_SPREAD = 0.02
+# ln of a factor: training from energies alone can drive it to where its exponential overflows.
+MOST_WIDENING = 5.0
 
 
 def expected(graph: MolecularGraph) -> Float[Tensor, "graphs atoms atoms 4"]:

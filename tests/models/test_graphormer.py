@@ -164,3 +164,11 @@ assert output(network, own, positions, NOISE.float()).isfinite().all()
 """
     # In a process of its own: the type checks of the tests are not made to be compiled.
     subprocess.run([sys.executable, "-c", code], check=True, timeout=300)
+
+
+def test_expectations_gone_astray_do_not_overflow():
+    """Training from energies alone drives the width of expected distances up without end: the output stays finite."""
+    network, own, positions = single_precision()
+    with torch.no_grad():
+        network.expectation.bias[1] = 200.0
+    assert output(network, own, positions, NOISE.float()).isfinite().all()
