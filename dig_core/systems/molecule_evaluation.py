@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float
-from scipy.stats import binomtest
 
 from dig_core.evaluation import landscape as landscapes
 from dig_core.evaluation import statistics, validity
@@ -94,13 +93,9 @@ def relaxed_metrics(sources: Sources, study: Study, relaxed: Series, measure: Ya
 
 
 def share_with_interval(key: str, mark: Bool[np.ndarray, "samples"]) -> Scores:
-    """Share of independent samples with Wilson's 95 % score interval (J. Am. Stat. Assoc. 22, 209, 1927).
-
-    A bootstrap would claim certainty where no sample, or every one, has the mark.
-    """
-    interval = binomtest(int(mark.sum()), len(mark)).proportion_ci(method="wilson")
-    ends = {f"{key}_ci_low": float(interval.low), f"{key}_ci_high": float(interval.high)}
-    return {key: float(mark.mean()), **ends}
+    """Share of independent samples with its 95 % interval; a bootstrap would claim certainty where none, or every one, has the mark."""
+    low, high = statistics.wilson_interval(int(mark.sum()), len(mark))
+    return {key: float(mark.mean()), f"{key}_ci_low": low, f"{key}_ci_high": high}
 
 
 def competitor_metrics(study: Study, compared: Mapping[str, Series], measure: Yardstick) -> Scores:

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from scipy.signal import lfilter
+from scipy.stats import binomtest
 
 from dig_core.evaluation.statistics import (
     TorsionRegion,
@@ -12,6 +13,7 @@ from dig_core.evaluation.statistics import (
     draw_by_weight,
     kish_effective_size,
     weighted_quantile,
+    wilson_interval,
     with_intervals,
 )
 
@@ -183,3 +185,9 @@ def test_neighbouring_regions_count_every_point_once():
 def test_an_empty_region_is_refused():
     with pytest.raises(ValueError, match="two different angles"):
         TorsionRegion((30.0, 30.0), (0.0, 90.0))
+
+
+@pytest.mark.parametrize(("count", "total"), [(0, 10), (10, 10), (3, 10), (1, 10_000), (9_999, 10_000)])
+def test_interval_of_a_share_is_that_of_scipy(count, total):
+    expected = binomtest(count, total).proportion_ci(method="wilson")
+    assert wilson_interval(count, total) == pytest.approx((expected.low, expected.high), abs=1e-12)
