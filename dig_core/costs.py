@@ -44,7 +44,9 @@ AVERAGE_RESIDUE = 16
 UNKNOWN_ATOMS = 3000  # of a file that is not there yet
 # Asked of a cluster: a slow node must not end a good job.
 SAFETY = 4.0
+# Jobs that save before a time limit and go on in the next try ask for a day at most.
 LONGEST_MINUTES = 24 * 60
+GO_ON = ("simulate", "simulate_competitor", "pretrain", "train", "sample", "sample_shard")
 
 
 @dataclass(frozen=True)
@@ -179,11 +181,9 @@ def energies_only_cost(rule: str, study: AnalyticStudy) -> Cost:
 
 
 def runtime_minutes(rule: str, study: AnyStudy) -> int:
-    """Return the run time to ask of a cluster, in whole minutes, with a margin for slow nodes; at most a day.
-
-    What takes longer saves before the limit and goes on in the next try; on a GPU, of which the constants know nothing, it does not.
-    """
-    return min(10 + round(SAFETY * cost(rule, study).seconds / 60.0), LONGEST_MINUTES)
+    """Return the run time to ask of a cluster, in whole minutes, with a margin for slow nodes; of a GPU the constants know nothing."""
+    minutes = 10 + round(SAFETY * cost(rule, study).seconds / 60.0)
+    return min(minutes, LONGEST_MINUTES) if rule in GO_ON else minutes
 
 
 def memory_MB(rule: str, study: AnyStudy) -> int:

@@ -13,17 +13,15 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-import pandas
 import torch
 from torch import Tensor, nn
 
 from dig_core import parallel
+from dig_core.checkpoints import read_tensors
 from dig_core.diffusion.losses import Batch, Loss
 from dig_core.files import atomic
 from dig_core.optimizers import optimizers
 from dig_core.runtime import fingerprint, progress, stoppable
-
-HISTORY = ["step", "training_loss", "validation_loss", "learning_rate"]
 
 
 @dataclass(frozen=True)
@@ -298,58 +296,3 @@ def load_restart(trainer: Trainer, schedule: Schedule, path: Path) -> None:
     trainer.step, trainer.history, trainer.losses = content["step"], content["history"], content["losses"]
     trainer.cpu_seconds = content["cpu_seconds"]
     print(f"going on from step {trainer.step}", flush=True)
-
-
-def save_checkpoint(path: Path, weights: Mapping[str, Tensor], description: Mapping[str, Any]) -> None:
-    """Write the averaged weights with what explains them: `settings`, `molecules`, `scale_angstrom`, `provenance`.
-
-    The description goes through JSON, so that nothing but plain values can be in it.
-    """
-    content = {
-        "weights": {name: value.cpu() for name, value in weights.items()},
-        "description": json.dumps(description),
-    }
-    with atomic(path) as temporary:
-        torch.save(content, temporary)
-
-
-def load_checkpoint(path: Path, kind: str) -> dict[str, Any]:
-    """Read a checkpoint: `weights` and the entries of its description.
-
-    Raises:
-        FileNotFoundError, ValueError: as `read_tensors`, and for a checkpoint of another kind of system.
-    """
-    content = read_tensors(path)
-    if not isinstance(content, dict) or "description" not in content:
-        raise ValueError(
-            f"expected a checkpoint of this project; got {path}, which holds something else. Check the path"
-        )
-    description = json.loads(content["description"])
-    if description["kind"] != kind:
-        raise ValueError(
-            f"expected a checkpoint of kind {kind}; got one of kind {description['kind']}: {path}. Check the path"
-        )
-    return description | {"weights": content["weights"]}
-
-
-def save_history(path: str | Path, history: list[dict[str, float | int]]) -> None:
-    """Write the history as CSV, a row per report."""
-    with atomic(path) as temporary:
-        pandas.DataFrame(history, columns=HISTORY).to_csv(temporary, index=False)
-
-
-def read_tensors(path: Path) -> dict[str, Any]:
-    """Read what torch.save wrote: tensors and plain values, never code.
-
-    Raises:
-        FileNotFoundError: no such file.
-        ValueError: truncated, damaged, or more than tensors and plain values in it.
-    """
-    if not Path(path).is_file():
-        raise FileNotFoundError(f"expected the file {path}; found none. Train the model first")
-    try:
-        return torch.load(path, weights_only=True, map_location="cpu")
-    except Exception as error:  # torch raises a dozen types for a damaged file
-        raise ValueError(
-            f"expected a whole checkpoint; got a truncated or damaged one: {path}. Delete it and train again"
-        ) from error

@@ -25,7 +25,10 @@ for system, number, targets in several_targets():
                     attempt, 3
                 )
                 * estimated(costs.memory_MB, base, system),
-                runtime=len(jobs) * estimated(costs.runtime_minutes, base, system),
+                runtime=min(
+                    len(jobs) * estimated(costs.runtime_minutes, base, system),
+                    costs.LONGEST_MINUTES,
+                ),
             params:
                 jobs=jobs,
             script:

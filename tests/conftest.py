@@ -9,7 +9,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 # Not the settings: pydantic checks them, and beartype refuses `Self` on its validators.
 CHECKED = (
     "diffusion", "models", "energies", "data", "systems", "evaluation", "geometry", "structure", "training", "pretraining", "optimizers", "sampling",
-    "files", "parallel", "several", "rotations", "backbone", "plotting", "units", "costs", "density_estimation", "plotting_densities", "energies_only",
+    "files", "checkpoints", "parallel", "several", "rotations", "backbone", "plotting", "units", "costs", "density_estimation", "plotting_densities", "energies_only",
     "plotting_known_densities", "plotting_pathways", "plotting_comparisons",
 )  # fmt: skip
 install_import_hook([f"dig_core.{name}" for name in CHECKED], "beartype.beartype")

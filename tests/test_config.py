@@ -379,6 +379,21 @@ def test_memory_grows_with_atoms_frames_and_batch():
     assert costs.memory_MB("sample", wide) == costs.memory_MB("sample", tiny)
 
 
+def test_only_work_that_goes_on_is_cut_at_a_day():
+    study = load_study(ROOT / "config/systems/alanine_dipeptide.yaml")
+    endless = study.model_copy(
+        update={
+            "training": study.training.model_copy(update={"steps": 10**8}),
+            "density": study.density.model_copy(update={"structures": 10**6}),
+        }
+    )
+    assert (
+        costs.runtime_minutes("train", endless)
+        == 24 * 60
+        < costs.runtime_minutes("estimate_density", endless)
+    )
+
+
 def test_costs_grow_with_the_settings():
     study = load_study(ROOT / "config/systems/alanine_dipeptide.yaml")
     tiny = load_study(ROOT / "config/systems/tiny.yaml")

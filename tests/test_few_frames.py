@@ -8,9 +8,9 @@ import numpy as np
 import pandas
 import pytest
 
+from dig_core.checkpoints import load_checkpoint
 from dig_core.evaluation.torsions import torsion_angles
 from dig_core.files import load_arrays
-from dig_core.training import load_checkpoint
 from tests.test_tiny_study import checkout, snakemake
 
 STUDY = "tiny_few_frames_seed2"

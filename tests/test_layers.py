@@ -21,6 +21,7 @@ ALLOWED = {
     "costs": {"settings", "units"},
     "structure": {"units", "files", "runtime"},
     "optimizers": set(),
+    "checkpoints": {"files"},
     "parallel": {"files", "runtime"},
     "several": {"files", "runtime"},
     "geometry": LOW,
@@ -28,7 +29,9 @@ ALLOWED = {
     "backbone": LOW,
     **{name: LOW | {"files", "runtime"} for name in FIVE},
     "systems": LOW | FIVE | {"pretraining", "files", "runtime", "settings", "config"},
-    "training": LOW | FIVE | {"systems", "optimizers", "parallel", "files", "runtime", "settings", "config"},
+    "training": LOW
+    | FIVE
+    | {"systems", "optimizers", "checkpoints", "parallel", "files", "runtime", "settings", "config"},
     "pretraining": LOW | FIVE | {"files", "runtime"},
     "energies_only": LOW | FIVE | {"systems", "training", "pretraining", "sampling", "files", "runtime"},
     "sampling": LOW | FIVE | {"systems", "files", "runtime", "settings", "config"},

@@ -11,8 +11,9 @@ import pytest
 import torch
 
 from dig_core import parallel
+from dig_core.checkpoints import read_tensors
 from dig_core.systems import molecule
-from dig_core.training import Material, Result, read_tensors, train_system
+from dig_core.training import Material, Result, train_system
 from tests.molecules_for_tests import small_molecule
 
 MODEL = {"kind": "graphormer", "layers": 2, "blocks": 2, "width": 16, "heads": 2, "radial_features": 8, "head_width": 8}  # fmt: skip

@@ -15,11 +15,12 @@ import pytest
 import torch
 
 from dig_core import runtime
+from dig_core.checkpoints import read_tensors
 from dig_core.data import simulation
 from dig_core.data.simulation import simulate
 from dig_core.files import load_arrays
 from dig_core.sampling import Kept, draw, kept_batches
-from dig_core.training import read_tensors, train
+from dig_core.training import train
 from tests import test_sampling, test_training
 from tests.data import test_simulation
 

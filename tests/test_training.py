@@ -6,7 +6,8 @@ import pytest
 import torch
 from torch import nn
 
-from dig_core.training import Schedule, load_checkpoint, read_tensors, save_checkpoint, train
+from dig_core.checkpoints import load_checkpoint, read_tensors, save_checkpoint
+from dig_core.training import Schedule, train
 
 
 def schedule(**changes) -> Schedule:

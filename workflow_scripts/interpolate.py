@@ -2,13 +2,13 @@
 
 from pathlib import Path
 
+from dig_core.checkpoints import load_checkpoint
 from dig_core.data.datasets import write_trajectory
 from dig_core.files import load_arrays, save_arrays
 from dig_core.runtime import device, provenance, run, start
 from dig_core.systems.molecule import energies
 from dig_core.systems.molecule_path import interpolate_states, path_model
 from dig_core.systems.molecule_series import of_target
-from dig_core.training import load_checkpoint
 
 
 def main(job):

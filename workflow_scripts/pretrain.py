@@ -2,10 +2,11 @@
 
 from pathlib import Path
 
+from dig_core.checkpoints import save_checkpoint, save_history
 from dig_core.files import load_arrays, write_json
 from dig_core.runtime import device, provenance, run, start
 from dig_core.systems import PRETRAINING, SYSTEMS
-from dig_core.training import Material, save_checkpoint, save_history, train_system
+from dig_core.training import Material, train_system
 
 
 def main(job):

@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
+from dig_core.checkpoints import save_checkpoint
 from dig_core.energies_only import Run, pretrain_and_draw
 from dig_core.files import save_arrays
 from dig_core.runtime import provenance, run, start
-from dig_core.training import save_checkpoint
 
 
 def main(job):

@@ -3,12 +3,12 @@
 import shutil
 from pathlib import Path
 
+from dig_core.checkpoints import load_checkpoint
 from dig_core.data.datasets import write_trajectory
 from dig_core.files import load_arrays, save_arrays
 from dig_core.runtime import device, provenance, run, start
 from dig_core.sampling import draw_molecule, kept_batches
 from dig_core.systems import SYSTEMS
-from dig_core.training import load_checkpoint
 
 
 def main(job):

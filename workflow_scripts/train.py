@@ -2,12 +2,13 @@
 
 from pathlib import Path
 
+from dig_core.checkpoints import load_checkpoint, save_checkpoint, save_history
 from dig_core.files import load_arrays, write_json
 from dig_core.parallel import launched
 from dig_core.runtime import device, provenance, run, start
 from dig_core.systems import SYSTEMS
 from dig_core.systems.molecule_subset import with_kept
-from dig_core.training import Material, load_checkpoint, save_checkpoint, save_history, train_system
+from dig_core.training import Material, train_system
 
 
 def main(job):

@@ -73,7 +73,7 @@ def trained_model(
     dtype: torch.dtype = torch.float32,
     for_drawing: bool = False,
 ) -> TrainedModel:
-    """The score of one molecule from a checkpoint (see `training.save_checkpoint`), its conditions computed once.
+    """The score of one molecule from a checkpoint (see `checkpoints.save_checkpoint`), its conditions computed once.
 
     States must be of the same `dtype`. `for_drawing` with the arithmetic that the study asks for on a GPU.
 

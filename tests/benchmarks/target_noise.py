@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from dig_core.checkpoints import load_checkpoint
 from dig_core.config import load_study
 from dig_core.diffusion.control_variate import Springs, SpringVariate
 from dig_core.diffusion.processes import mean_free
@@ -22,7 +23,6 @@ from dig_core.evaluation.statistics import draw_by_weight
 from dig_core.files import load_arrays
 from dig_core.systems import molecule
 from dig_core.systems.molecule_model import FIELD
-from dig_core.training import load_checkpoint
 from dig_core.units import thermal_energy_kj_per_mol
 
 NOISE_TO_SIGNAL = (0.008, 0.02, 0.05, 0.1, 0.2, 0.4)
