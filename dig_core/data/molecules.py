@@ -36,16 +36,34 @@ PEPTIDE_BOND = Chem.MolFromSmarts("[CX3](=[OX1])-!@[NX3;$(N[#6;!$(C=O)])]")
 
 
 def from_sequence(sequence: str, force_field: app.ForceField) -> tuple[app.Topology, Positions]:
-    """Build a peptide such as `ACE-ALA-NME` or `ALA-GLY-SER` (L residues, pH 7, extended by nothing but chance).
+    """Build a peptide such as `ACE-ALA-NME`, `ALA-GLY-SER` or `GYDPETGTWG` (L residues, pH 7, extended by nothing but chance).
 
     Raises:
         ValueError: a name that is neither one of the 20 residues nor a cap at its own end.
     """
-    names = sequence.split("-")
+    names = residue_names(sequence)
     heavy = _heavy_atoms(names)
     _embed(with_hydrogens := Chem.AddHs(heavy))
     heavy.AddConformer(Chem.RemoveHs(with_hydrogens, sanitize=False).GetConformer(), assignId=True)
     return with_force_field_hydrogens(Chem.MolToPDBBlock(heavy), force_field)
+
+
+def residue_names(sequence: str) -> list[str]:
+    """Names of residues and caps of a sequence: three letters joined by '-', or one letter each.
+
+    Raises:
+        ValueError: what may be read in both ways, such as ALA.
+    """
+    letters = {letter: name for name, letter in RESIDUES.items()}
+    if "-" in sequence or not set(sequence) <= set(letters):
+        return sequence.split("-")
+    names = [letters[letter] for letter in sequence]
+    if sequence in RESIDUES:
+        raise ValueError(
+            f"expected one-letter codes, or names joined by '-'; got {sequence}, which may be {'-'.join(names)}"
+            f" or one residue. Write {'-'.join(names)}, or {RESIDUES[sequence]}"
+        )
+    return names
 
 
 def from_smiles(smiles: str) -> tuple[app.Topology, Positions]:

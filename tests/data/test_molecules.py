@@ -5,7 +5,14 @@ import pytest
 from rdkit import Chem
 
 from dig_core.data.features import molecular_features
-from dig_core.data.molecules import RESIDUES, from_pdb, from_sequence, from_smiles, rdkit_molecule
+from dig_core.data.molecules import (
+    RESIDUES,
+    from_pdb,
+    from_sequence,
+    from_smiles,
+    rdkit_molecule,
+    residue_names,
+)
 from dig_core.energies.openmm import OpenMMEnergy, force_field, molecular_system
 from dig_core.evaluation.validity import chirality_signs
 from tests.molecules_for_tests import FORCE_FIELD, peptide, small_molecule
@@ -105,3 +112,21 @@ def test_bad_pdb_files_are_told(tmp_path, text):
     path.write_text(text)
     with pytest.raises(ValueError, match=r"expected a PDB file.*bad\.pdb"):
         from_pdb(str(path))
+
+
+@pytest.mark.parametrize("sequence", ["GYDPETGTWG", "ACE-PRO-GLY-PRO-NME"])
+def test_longer_peptides_have_trans_bonds_and_one_letter_codes(sequence):
+    topology, positions = from_sequence(sequence, FIELD)
+    atoms = {(atom.residue.index, atom.name): positions[atom.index] for atom in topology.atoms()}
+    inner = [r.index for r in topology.residues() if (r.index, "CA") in atoms]
+    for k in inner[:-1]:
+        names = [(k, "CA"), (k, "C"), (k + 1, "N"), (k + 1, "CA")]
+        first, axis, last = np.diff([atoms[name] for name in names], axis=0)
+        assert np.cross(first, axis) @ np.cross(axis, last) < 0  # trans: omega near 180 degrees
+
+
+def test_one_letter_codes_are_told_from_names():
+    assert residue_names("AGA") == ["ALA", "GLY", "ALA"]
+    assert residue_names("ACE-ALA-NME") == ["ACE", "ALA", "NME"]
+    with pytest.raises(ValueError, match="got SER, which may be SER-GLU-ARG or one residue"):
+        residue_names("SER")
