@@ -1,4 +1,4 @@
-"""The descriptor of a molecule as arrays: what the network is told about a system besides its structure."""
+"""The descriptor of a molecule or a protein as arrays: what the network is told about a system besides its structure."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
@@ -34,3 +34,39 @@ class MolecularGraph:
     def to(self, device: str | torch.device) -> "MolecularGraph":
         """The same graphs on another device."""
         return MolecularGraph(*(getattr(self, f.name).to(device) for f in fields(self)))
+
+
+RESIDUES = "ARNDCQEGHILKMFPSTWYV"  # the order of AlphaFold
+UNKNOWN_RESIDUE = len(RESIDUES)  # X
+
+
+@dataclass(frozen=True)
+class ResidueGraph:
+    """Sequences of residues, padded to the same length. The leading dimension is 1 where all structures share a sequence."""
+
+    residues: Int[Tensor, "graphs residues"]  # index into RESIDUES, 20 for any other
+    indices: Int[
+        Tensor, "graphs residues"
+    ]  # places in the sequence, with gaps where residues are missing; distinct in a chain
+    chains: Int[Tensor, "graphs residues"]
+    single: (
+        Float[Tensor, "graphs residues features"] | None
+    )  # embeddings made elsewhere, AlphaFold's for instance
+    pair: Float[Tensor, "graphs residues residues pair_features"] | None
+    mask: Bool[Tensor, "graphs residues"]  # False for padding
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> "ResidueGraph":
+        """One sequence from `residue_types`, `residue_indices`, `chain_indices`, and `single_embedding`, `pair_embedding` if there are any."""
+        keys = ("residue_types", "residue_indices", "chain_indices")
+        sequence = [torch.as_tensor(arrays[key], dtype=torch.long)[None] for key in keys]
+        embeddings = [
+            torch.as_tensor(arrays[key], dtype=torch.get_default_dtype())[None] if key in arrays else None
+            for key in ("single_embedding", "pair_embedding")
+        ]
+        return cls(*sequence, *embeddings, torch.ones_like(sequence[0], dtype=torch.bool))
+
+    def to(self, device: str | torch.device) -> "ResidueGraph":
+        """The same sequences on another device."""
+        values = (getattr(self, f.name) for f in fields(self))
+        return ResidueGraph(*(value if value is None else value.to(device) for value in values))
