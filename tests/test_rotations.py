@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 from scipy.spatial.transform import Rotation
-from scipy.stats import ks_2samp
+from scipy.stats import chi, ks_2samp, kstest
 
 from dig_core import rotations
 
@@ -126,7 +126,61 @@ def test_draws_are_brownian_motion(sigma):
     assert ks_2samp(own, theirs).pvalue > 1e-3
 
 
+def shares_below(sigma: float):
+    """The distribution function of the angle, by quadrature: angles to shares, both as arrays."""
+    grid = torch.linspace(0, min(math.pi, 9 * sigma), 50_001, dtype=torch.float64)
+    density = rotations.angle_density(grid, torch.full_like(grid, sigma))
+    shares = torch.cat([torch.zeros(1), torch.cumulative_trapezoid(density, grid)]).numpy()
+    return lambda angle: np.interp(angle, grid.numpy(), shares)
+
+
+@pytest.mark.parametrize("sigma", [5e-4, 2e-3, *SIGMAS.tolist()])
+def test_drawn_angles_follow_the_distribution(sigma):
+    """20,000 draws, at both ends of the table as well; the map itself to 5e-5."""
+    width = torch.full((20_000,), sigma, dtype=torch.float64)
+    drawn = rotations.brownian(width, torch.Generator().manual_seed(3))
+    assert kstest(drawn.norm(dim=1).numpy(), shares_below(sigma)).pvalue > 1e-3
+    radius = torch.linspace(0.01, 7.0, 500, dtype=torch.float64)
+    angle = rotations.from_normal(radius[:, None] * torch.eye(3)[0], width[:500])[:, 0]
+    np.testing.assert_allclose(shares_below(sigma)(angle.numpy()), chi(3).cdf(radius.numpy()), atol=5e-5)
+
+
+def test_the_map_from_a_normal_distribution_keeps_axes_and_types():
+    generator = torch.Generator().manual_seed(0)
+    normal = torch.randn(50, 4, 3, generator=generator)
+    normal[0, 0] = 0.0
+    sigma = 0.02 + 2.3 * torch.rand(50, 4, generator=generator)
+    vectors = rotations.from_normal(normal, sigma)
+    assert vectors.dtype == torch.float32 and vectors.norm(dim=-1).max() <= math.pi + 1e-6
+    assert torch.equal(rotations.from_normal(-normal, sigma), -vectors)
+    assert torch.linalg.cross(vectors, normal).abs().max().item() < 1e-5
+    small = rotations.from_normal(normal, torch.full((50, 4), 1e-2))
+    torch.testing.assert_close(small, 1e-2 * normal, rtol=1e-4, atol=0)
+
+
+@pytest.mark.parametrize("sigma", [5e-4, *SIGMAS.tolist()])
+def test_the_scale_of_the_score_is_its_root_mean_square(sigma):
+    angle = torch.linspace(1e-5, min(math.pi, 9 * sigma), 20_001, dtype=torch.float64)
+    width = torch.full_like(angle, sigma)
+    squares = (sigma * rotations.score_of_angle(angle, width)) ** 2 / 3
+    expected = torch.trapezoid(rotations.angle_density(angle, width) * squares, angle).sqrt().item()
+    assert rotations.score_scale(width[0]).item() == pytest.approx(expected, rel=5e-4)
+    assert rotations.score_scale(width[:6].float().reshape(2, 3)).shape == (2, 3)
+
+
+def test_normal_quaternions_are_those_of_scipy():
+    numbers = torch.randn(100, 4, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    expected = Rotation.from_quat(numbers.numpy(), scalar_first=True).as_matrix()
+    np.testing.assert_allclose(rotations.from_quaternions(numbers).numpy(), expected, atol=1e-12)
+
+
 def test_a_sigma_out_of_range_is_told():
     for sigma in (0.0, 4.5, float("nan")):
-        with pytest.raises(ValueError, match=r"expected 0 < sigma <= 4\.0; got"):
-            rotations.log_density(torch.ones(1), torch.full((1,), sigma))
+        width = torch.full((1,), sigma)
+        for refused in (
+            lambda width: rotations.log_density(torch.ones(1), width),
+            lambda width: rotations.from_normal(torch.ones(1, 3), width),
+            rotations.score_scale,
+        ):
+            with pytest.raises(ValueError, match=r"expected 0 < sigma <= 4\.0; got"):
+                refused(width)
