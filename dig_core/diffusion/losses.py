@@ -43,16 +43,44 @@ def denoising_score_matching(
 
     The mean runs over the elements of all fields. DiG, arXiv 2306.05445, data loss (Vincent 2011 for the
     identity behind it); with sigma, not sigma^2, in front of the score. `noise` is eps, from `Process.noise`.
-    Its minimum over scores is not 0, but reached at the true score only. For a preconditioned network
-    multiply by `unit_variance_weight`.
+    Its minimum over scores is not 0, but reached at the true score only. For a preconditioned network of one field
+    multiply by `unit_variance_weight`; for several fields take `unit_variance_residuals`.
     """
+    return _mean_square(score_residuals(score, process, clean, time, noise))
+
+
+def score_residuals(
+    score: Score, process: Mapping[str, Process], clean: State, time: Float[Tensor, " batch"], noise: State
+) -> State:
+    """sigma (score - score of the kernel) at the noised state, field by field: `Process.residual`."""
     perturbed = {field: process[field].perturb(x, time, noise[field]) for field, x in clean.items()}
     slope = score(perturbed, time)
-    residual = [
-        over_trailing(process[field].sigma(time), x) * slope[field] + noise[field]
-        for field, x in clean.items()
-    ]
-    return torch.cat([part.flatten(start_dim=1) for part in residual], dim=1).square().mean(dim=1)
+    return {field: process[field].residual(slope[field], time, noise[field]) for field in clean}
+
+
+def unit_variance_residuals(
+    score: Score, process: Mapping[str, Process], clean: State, time: Float[Tensor, " batch"], noise: State
+) -> State:
+    """F - F_target of every field of a preconditioned network: a mean square of 1 where the network returns 0.
+
+    With residuals of each field, a loss can leave out what is padding before it takes the mean; `unit_variance_matching` is the
+    mean over all.
+    """
+    residuals = score_residuals(score, process, clean, time, noise)
+    weights = {field: process[field].unit_variance_weight(time).sqrt() for field in residuals}
+    return {field: over_trailing(weights[field], part) * part for field, part in residuals.items()}
+
+
+def unit_variance_matching(
+    score: Score, process: Mapping[str, Process], clean: State, time: Float[Tensor, " batch"], noise: State
+) -> Float[Tensor, " batch"]:
+    """|| F - F_target ||^2 per sample, averaged over the elements of all fields, each with its own weight."""
+    return _mean_square(unit_variance_residuals(score, process, clean, time, noise))
+
+
+def _mean_square(residuals: State) -> Float[Tensor, " batch"]:
+    parts = [part.flatten(start_dim=1) for part in residuals.values()]
+    return torch.cat(parts, dim=1).square().mean(dim=1)
 
 
 def noise_levels(
@@ -122,10 +150,5 @@ def _log_range(process: Process) -> str:
 def unit_variance_weight(
     process: Mapping[str, Process], time: Float[Tensor, " batch"]
 ) -> Float[Tensor, " batch"]:
-    """1 + tau^2 (first field): turns the loss into || F - F_target ||^2 of the preconditioned network.
-
-    Karras et al. 2022, eq. 8: their weight (1 + tau^2)/tau^2 of || D - x_0 ||^2, and sigma score + eps = (D -
-    x_0)/tau. F_target has unit variance for data of unit variance, so a network that returns 0 has a loss of
-    1 at all times.
-    """
-    return 1.0 + leading(process).noise_to_signal(time) ** 2
+    """`Process.unit_variance_weight` of the first field, 1 + tau^2 of a Euclidean one."""
+    return leading(process).unit_variance_weight(time)

@@ -3,6 +3,8 @@
 A state is a dictionary field -> tensor [batch, ...]; a product of independent processes is a mapping field ->
 Process. States are scaled to unit variance by the caller, so everything here is dimensionless. `time` has
 shape [batch] and acts on all trailing dimensions of x; scalars (0-dimensional tensors) are accepted as well.
+How points move and what a network says of them is the process's own: `displaced` to `unit_variance_weight` below are those of a
+Euclidean field; `brownian_rotations` has those of rotations.
 """
 
 import math
@@ -65,7 +67,7 @@ def _normal(like: Tensor, generator: torch.Generator) -> Tensor:
 
 @runtime_checkable
 class Process(Protocol):
-    """A linear diffusion dx = f(t) x dt + g(t) dw of one Euclidean field, and its Gaussian kernel.
+    """A diffusion of one field; with the methods given here, dx = f(t) x dt + g(t) dw of a Euclidean one, and its Gaussian kernel.
 
     The part of x outside the range of `projection` stays zero: noise and prior are projected, clean data must
     be. Samplers and training use times from `minimal_time` (where sigma is still positive) to `maximal_time`.
@@ -136,6 +138,70 @@ class Process(Protocol):
         signal = self.alpha(end).item() ** 2 * data_second_moment / prior
         noise = self.sigma(end).item() ** 2 / prior
         return 0.5 * dimension * (signal + noise - 1.0 - math.log(noise))
+
+    def displaced(
+        self, x: Float[Tensor, "*shape"], vector: Float[Tensor, "*vector"]
+    ) -> Float[Tensor, "*shape"]:
+        """The point at the end of a vector, which has the shape of noise and of scores."""
+        return x + vector
+
+    def displacement(
+        self, x: Float[Tensor, "*shape"], target: Float[Tensor, "*shape"]
+    ) -> Float[Tensor, "*vector"]:
+        """The vector from x to a target, the inverse of `displaced`."""
+        return target - x
+
+    def between(
+        self, x: Float[Tensor, "*shape"], target: Float[Tensor, "*shape"], share: Float[Tensor, ""]
+    ) -> Float[Tensor, "*shape"]:
+        """The point on the way from x to a target at which `share` of the way is left."""
+        return share * x + (1.0 - share) * target
+
+    def extrapolated(
+        self,
+        x: Float[Tensor, "*shape"],
+        target: Float[Tensor, "*shape"],
+        earlier: Float[Tensor, "*shape"],
+        weight: Float[Tensor, ""],
+    ) -> Float[Tensor, "*shape"]:
+        """`target` carried on by `weight` times its way from `earlier`, as seen from x."""
+        return target + weight * (target - earlier)
+
+    def denoised(
+        self, x: Float[Tensor, "*shape"], score: Float[Tensor, "*vector"], time: Float[Tensor, "*batch"]
+    ) -> Float[Tensor, "*shape"]:
+        """E[x_0 | x_t] = (x_t + sigma^2 score)/alpha (Tweedie's formula; Efron 2011, eq. 1.4), projected.
+
+        So a score which leaves the subspace of the process does not carry the sample out of it.
+        """
+        alpha, sigma = over_trailing(self.alpha(time), x), over_trailing(self.sigma(time), x)
+        return self.projection((x + sigma**2 * score) / alpha)
+
+    def score_from_raw(
+        self, y: Float[Tensor, "*shape"], raw: Float[Tensor, "*vector"], time: Float[Tensor, "*batch"]
+    ) -> Float[Tensor, "*vector"]:
+        """The score of a network's raw output F of unit variance at y = x/alpha; see `preconditioning.preconditioned`.
+
+        (alpha D - x)/sigma^2 with D of eq. 7 there inserted: no large numbers cancel at small or large tau.
+        """
+        alpha = over_trailing(self.alpha(time), y)
+        tau = over_trailing(self.noise_to_signal(time), y)
+        total = torch.sqrt(1.0 + tau**2)
+        return (self.projection(raw) / (tau * total) - y / total**2) / alpha
+
+    def residual(
+        self, score: Float[Tensor, "*vector"], time: Float[Tensor, "*batch"], noise: Float[Tensor, "*vector"]
+    ) -> Float[Tensor, "*vector"]:
+        """sigma (score - score of the kernel) = sigma score + eps, of a score at `perturb(clean, time, noise)`."""
+        return over_trailing(self.sigma(time), score) * score + noise
+
+    def unit_variance_weight(self, time: Float[Tensor, "*batch"]) -> Float[Tensor, "*batch"]:
+        """1 + tau^2: with it the mean square of `residual` is || F - F_target ||^2, 1 for a network that returns 0.
+
+        Karras et al. 2022, eq. 8: their weight (1 + tau^2)/tau^2 of || D - x_0 ||^2, and sigma score + eps = (D -
+        x_0)/tau. F_target has unit variance for data of unit variance.
+        """
+        return 1.0 + self.noise_to_signal(time) ** 2
 
 
 @dataclass(frozen=True)
@@ -259,14 +325,6 @@ def leading(process: Mapping[str, Process]) -> Process:
 
 
 def denoised(score: Score, process: Mapping[str, Process], x: State, time: Float[Tensor, " batch"]) -> State:
-    """E[x_0 | x_t] = (x_t + sigma^2 score)/alpha, field by field (Tweedie's formula; Efron 2011, eq. 1.4).
-
-    Projected, so that a score which leaves the subspace of the process does not carry the sample out of it.
-    """
+    """The denoised point of every field, E[x_0 | x_t] of a Euclidean one: `Process.denoised`."""
     slope = score(x, time)
-    return {field: _tweedie(process[field], x[field], slope[field], time) for field in x}
-
-
-def _tweedie(process: Process, x: Tensor, score: Tensor, time: Tensor) -> Tensor:
-    alpha, sigma = over_trailing(process.alpha(time), x), over_trailing(process.sigma(time), x)
-    return process.projection((x + sigma**2 * score) / alpha)
+    return {field: process[field].denoised(x[field], slope[field], time) for field in x}

@@ -4,7 +4,8 @@ All have the signature (score, process, start, times, generator) -> State. `time
 is the state at times[0] (a draw from `Process.prior`), and the result is the denoised mean E[x_0 | x] at
 times[-1]. Every formula is written in y = x/alpha and tau = sigma/alpha, in which variance-preserving and
 variance-exploding processes are one: y = x_0 + tau eps. D stands for the denoised mean E[x_0 | x_t],
-and r = tau_s/tau_t < 1 for a step t -> s. Coefficients of a step are 0-dimensional float64 tensors: accurate,
+and r = tau_s/tau_t < 1 for a step t -> s. A sum of points, a y + (1 - a) D, is the point of the way from y to D at which the
+share a is left, and noise is a step from there: `Process.between` and `displaced`, which on rotations go along geodesics. Coefficients of a step are 0-dimensional float64 tensors: accurate,
 and without effect on the type of the state.
 """
 
@@ -65,7 +66,7 @@ def ancestral(
             share = (tau_next / tau) ** 2
             spread = torch.sqrt((tau**2 - tau_next**2) * (1.0 + tau_next**2) / (1.0 + tau**2))
             noise = own.noise(y[field], generator)
-            y[field] = share * y[field] + (1.0 - share) * clean[field] + spread * noise
+            y[field] = own.displaced(own.between(y[field], clean[field], share), spread * noise)
     return _clean(score, process, y, times[-1])
 
 
@@ -87,11 +88,14 @@ def probability_flow(
     for now, after in pairwise(times):
         slope = _slope(score, process, y, now)
         trial = {
-            field: y[field] + _interval(own, now, after) * slope[field] for field, own in process.items()
+            field: own.displaced(y[field], _interval(own, now, after) * slope[field])
+            for field, own in process.items()
         }
         slope_next = _slope(score, process, trial, after)
         y = {
-            field: y[field] + 0.5 * _interval(own, now, after) * (slope[field] + slope_next[field])
+            field: own.displaced(
+                y[field], 0.5 * _interval(own, now, after) * (slope[field] + slope_next[field])
+            )
             for field, own in process.items()
         }
     return _clean(score, process, y, times[-1])
@@ -118,7 +122,7 @@ def dpm_solver(
         for field, own in process.items():
             tau, tau_next = _levels(own, now, after)
             ratio = tau_next / tau
-            y[field] = ratio * y[field] + (1.0 - ratio) * _extrapolated(own, field, history, after)
+            y[field] = own.between(y[field], _extrapolated(own, field, y, history, after), ratio)
     return _clean(score, process, y, times[-1])
 
 
@@ -144,8 +148,9 @@ def sde_dpm_solver(
         for field, own in process.items():
             tau, tau_next = _levels(own, now, after)
             share = (tau_next / tau) ** 2
-            drifted = share * y[field] + (1.0 - share) * _extrapolated(own, field, history, after)
-            y[field] = drifted + tau_next * torch.sqrt(1.0 - share) * own.noise(y[field], generator)
+            drifted = own.between(y[field], _extrapolated(own, field, y, history, after), share)
+            noise = own.noise(y[field], generator)
+            y[field] = own.displaced(drifted, tau_next * torch.sqrt(1.0 - share) * noise)
     return _clean(score, process, y, times[-1])
 
 
@@ -193,7 +198,11 @@ def _clean(score: Score, process: Mapping[str, Process], y: State, time: Tensor)
 def _slope(score: Score, process: Mapping[str, Process], y: State, time: Tensor) -> State:
     """dy/dtau = (y - D)/tau."""
     clean = _clean(score, process, y, time)
-    return {field: (y[field] - clean[field]) / own.noise_to_signal(time) for field, own in process.items()}
+    # The way from D to y and the one from y to D are opposite vectors, in the frame of a body at either end.
+    return {
+        field: own.displacement(clean[field], y[field]) / own.noise_to_signal(time)
+        for field, own in process.items()
+    }
 
 
 def _levels(process: Process, now: Tensor, after: Tensor) -> tuple[Tensor, Tensor]:
@@ -206,7 +215,9 @@ def _interval(process: Process, now: Tensor, after: Tensor) -> Tensor:
     return process.noise_to_signal(after) - process.noise_to_signal(now)
 
 
-def _extrapolated(process: Process, field: str, history: list[tuple[Tensor, State]], after: Tensor) -> Tensor:
+def _extrapolated(
+    process: Process, field: str, y: State, history: list[tuple[Tensor, State]], after: Tensor
+) -> Tensor:
     """D' = D_i + h/(2 h_previous) (D_i - D_{i-1}), h = the step in -log tau; D_i in the first step."""
     now, clean = history[-1]
     if len(history) == 1:
@@ -214,4 +225,4 @@ def _extrapolated(process: Process, field: str, history: list[tuple[Tensor, Stat
     before, earlier = history[0]
     level, level_now, level_after = (process.noise_to_signal(time).log() for time in (before, now, after))
     weight = 0.5 * (level_after - level_now) / (level_now - level)
-    return clean[field] + weight * (clean[field] - earlier[field])
+    return process.extrapolated(y[field], clean[field], earlier[field], weight)

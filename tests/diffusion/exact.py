@@ -6,6 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from dig_core import rotations
 from dig_core.diffusion.processes import (
     Process,
     Score,
@@ -62,6 +63,67 @@ class Mixture:
             return {FIELD: -(share[:, None] * (axes @ (along / scale))).sum(dim=0).T}
 
         return score
+
+
+@dataclass(frozen=True)
+class PoseMixture:
+    """Of poses of one body, sum_k weights_k N(positions_k, spreads_k^2) IGSO(3)(rotations_k, widths_k); float64.
+
+    States are {"positions": [batch, 1, 3], "rotations": [batch, 1, 3, 3]}.
+    """
+
+    weights: Float[Tensor, "poses"]
+    positions: Float[Tensor, "poses 3"]
+    rotations: Float[Tensor, "poses 3 3"]
+    spreads: Float[Tensor, "poses"]
+    widths: Float[Tensor, "poses"]
+
+    def draw(self, count: int, generator: torch.Generator) -> dict[str, Tensor]:
+        pose = torch.multinomial(self.weights, count, replacement=True, generator=generator)
+        noise = torch.randn(count, 3, generator=generator, dtype=torch.float64)
+        turns = rotations.exponential(rotations.brownian(self.widths[pose], generator))
+        positions = self.positions[pose] + self.spreads[pose, None] * noise
+        return {"positions": positions[:, None], "rotations": (self.rotations[pose] @ turns)[:, None]}
+
+    def log_density(self, state: dict[str, Tensor], sigma: Tensor, sigma_turn: Tensor) -> Tensor:
+        """Of the mixture with noise of these sigmas [batch] of positions and rotations, in nats; rotations relative to Haar."""
+        return self._terms(state, sigma, sigma_turn)[0].logsumexp(dim=0)
+
+    def score(self, process: dict[str, Process]) -> Score:
+        """Of both fields."""
+
+        def score(state: dict[str, Tensor], time: Tensor) -> dict[str, Tensor]:
+            sigmas = (process[field].sigma(time) for field in ("positions", "rotations"))
+            logarithms, slope, turn = self._terms(state, *sigmas)
+            share = torch.softmax(logarithms, dim=0)[..., None]
+            parts = {"positions": slope, "rotations": turn}
+            return {field: (share * part).sum(dim=0)[:, None] for field, part in parts.items()}
+
+        return score
+
+    def _terms(
+        self, state: dict[str, Tensor], sigma: Tensor, sigma_turn: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """ln of each pose's part of the density [poses, batch], and both scores of the pose alone [poses, batch, 3]."""
+        variance = self.spreads[:, None] ** 2 + sigma**2
+        width = torch.sqrt(self.widths[:, None] ** 2 + sigma_turn**2)
+        shift = state["positions"][:, 0] - self.positions[:, None]
+        turn = rotations.logarithm(self.rotations.mT[:, None] @ state["rotations"][:, 0])
+        positions = -0.5 * shift.square().sum(-1) / variance - 1.5 * torch.log(2 * torch.pi * variance)
+        orientations = rotations.log_density(turn.norm(dim=-1), width)
+        logarithms = self.weights.log()[:, None] + positions + orientations
+        return logarithms, -shift / variance[..., None], rotations.score(turn, width)
+
+
+def two_poses(apart: float = 2.2, share: float = 1.0) -> PoseMixture:
+    """Weights 0.7 and 0.3, positions `apart`, orientations a share of 2.03 radians apart."""
+    weights = torch.tensor([0.7, 0.3], dtype=torch.float64)
+    positions = torch.tensor([[-0.3, 0.2, 0.1], [0.7, -0.4, -0.3]], dtype=torch.float64)
+    positions = positions * (apart / (positions[1] - positions[0]).norm())
+    ends = rotations.exponential(torch.tensor([[0.3, -0.5, 0.2], [1.2, 0.9, -1.0]], dtype=torch.float64))
+    orientations = torch.stack([ends[0], rotations.interpolated(ends[0], ends[1], share)])
+    spreads, widths = torch.tensor([[0.15, 0.20], [0.15, 0.25]], dtype=torch.float64)
+    return PoseMixture(weights, positions, orientations, spreads, widths)
 
 
 def gaussian() -> Mixture:
