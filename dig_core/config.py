@@ -18,6 +18,7 @@ from dig_core.settings.analytic import AnalyticStudy, AnyStudy
 from dig_core.settings.data import Simulate
 from dig_core.settings.download import Download
 from dig_core.settings.fields import Settings, suggestion
+from dig_core.settings.protein import ProteinSimulate, ProteinStudy
 from dig_core.settings.study import Study
 from dig_core.settings.validation import ConfigError, validated
 from dig_core.settings.workflow import Comparison, Workflow
@@ -25,7 +26,11 @@ from dig_core.settings.workflow import Comparison, Workflow
 # Named by the user and complete in themselves: an ablation replaces them whole, it does not add to them.
 REPLACED_WHOLE = ("targets", "states", "solvers")
 
-STUDIES: dict[str, type[AnyStudy]] = {"molecule": Study, "analytic": AnalyticStudy}
+STUDIES: dict[str, type[AnyStudy]] = {
+    "molecule": Study,
+    "analytic": AnalyticStudy,
+    "protein": ProteinStudy,
+}
 
 
 @dataclass(frozen=True)
@@ -53,7 +58,7 @@ def read_config(values: dict[str, Any], path: str | Path) -> Config:
     folder = Path(path).parent / "systems"
     studies = {name: load_study(folder / f"{name}.yaml") for name in workflow.studies}
     for name in (name for names in workflow.figures.values() for name in names):
-        _expect_molecule(studies[name], name, f"{path}: figures")
+        _expect_landscapes(studies[name], name, f"{path}: figures")
     for table, comparison in workflow.comparisons.items():
         for name in comparison.studies:
             study = studies.get(name) or load_study(folder / f"{name}.yaml")
@@ -110,8 +115,15 @@ def _simulating(studies: dict[str, AnyStudy], folder: Path) -> dict[str, Study]:
     return found
 
 
+def _expect_landscapes(study: AnyStudy, name: str, where: str) -> None:
+    if isinstance(study, AnalyticStudy):
+        raise ConfigError(
+            f"{where}: expected a study of molecules or proteins; got {name!r}, of kind {study.kind}. Name another one"
+        )
+
+
 def _expect_molecule(study: AnyStudy, name: str, where: str) -> None:
-    """Landscapes, comparisons and shared simulations are those of molecules."""
+    """Comparisons and shared simulations are those of molecules."""
     if not isinstance(study, Study):
         raise ConfigError(
             f"{where}: expected a study of molecules; got {name!r}, of kind {study.kind}. Name another one"
@@ -124,7 +136,7 @@ def load_study(path: str | Path) -> AnyStudy:
     validated(_FileName, {"name": path.stem}, str(path))
     values = _with_base(path, ())
     study = validated_study(values, str(path))
-    if isinstance(study, Study):
+    if not isinstance(study, AnalyticStudy):
         _expect_files(study, path)
     return study
 
@@ -158,7 +170,7 @@ class _FileName(Settings):
 
 
 class _Kind(Settings):
-    kind: Literal["molecule", "analytic"]
+    kind: Literal["molecule", "analytic", "protein"]
 
 
 class _Loader(yaml.SafeLoader):
@@ -226,9 +238,10 @@ def _replaced(base: Any, own: Any) -> Any:
     return {**base, **merged}
 
 
-def _files(study: Study) -> list[str]:
+def _files(study: Study | ProteinStudy) -> list[str]:
     """Files that a study names."""
     files = [target.pdb for target in study.targets.values() if target.pdb]
+    files += [own for target in study.targets.values() if (own := getattr(target, "fasta", None))]
     if study.data.source == "trajectory":
         files += [*study.data.files, study.data.topology, *(study.data.weights or ())]
     return files
@@ -240,18 +253,32 @@ def _downloads(path: Path) -> Collection[str]:
     return values.get("downloads") or {}
 
 
-def _expect_files(study: Study, path: Path) -> None:
+def _expect_files(study: Study | ProteinStudy, path: Path) -> None:
     bundled = [file.stem for file in (Path(__file__).parent / "data" / "bundled").glob("*.npz")]
     name = study.data.tight_reference
     if name and name not in bundled:
         hint = suggestion(name, bundled) or " Write null"
         raise ConfigError(f"{path}: data.tight_reference: expected one of {bundled}; got {name!r}.{hint}")
+    if isinstance(study, ProteinStudy):
+        _expect_bundled(study, path)
     for file in set(_files(study)) - set(_downloads(path.parent.parent / "config.yaml")):
         if not Path(file).is_file():
             raise ConfigError(
                 f"{path}: expected the file {file}; found none."
                 " Write the path relative to the repository root, or absolute, or name it under downloads in config.yaml"
             )
+
+
+def _expect_bundled(study: ProteinStudy, path: Path) -> None:
+    """Every replica of every target is in the folder of bundled backbones that the study names."""
+    folder = Path(__file__).parent / "data" / "bundled" / (study.data.bundled or "")
+    names = [f"{target}_{k}.npz" for target in study.targets for k in range(1, study.data.replicas + 1)]
+    missing = [name for name in names if study.data.bundled and not (folder / name).is_file()]
+    if missing:
+        raise ConfigError(
+            f"{path}: data.bundled: expected backbones of every replica in {folder.name}; got none of {missing[0]}."
+            " Write null, and the workflow simulates them"
+        )
 
 
 def describe(study: AnyStudy) -> str:
@@ -270,9 +297,10 @@ def describe(study: AnyStudy) -> str:
     )
 
 
-def _simulations(data: Simulate) -> str:
+def _simulations(data: Simulate | ProteinSimulate) -> str:
     bias = "metadynamics" if data.bias else "plain dynamics"
-    return f"{data.replicas} x {data.duration_ns:g} ns of {bias}"
+    bundled = " (bundled)" if getattr(data, "bundled", None) else ""
+    return f"{data.replicas} x {data.duration_ns:g} ns of {bias}{bundled}"
 
 
 def main(arguments: list[str]) -> int:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from dig_core.settings.analytic import AnalyticStudy, AnyStudy
 from dig_core.settings.data import Target
+from dig_core.settings.protein import ProteinTarget
 from dig_core.settings.study import Study
 
 SECONDS_PER_NS = 25.0  # OpenMM's Reference platform, 22 atoms, 2 fs, Generalized-Born, biased
@@ -81,7 +82,7 @@ def cost(rule: str, study: AnyStudy | None) -> Cost:
         return interpolation_cost(study)
     if rule == "compare_samplers":
         return comparison_cost(study)
-    if rule == "evaluate":
+    if rule in ("evaluate", "evaluate_protein"):
         return Cost(SECONDS_TO_START + 0.1 * study.evaluation.bootstrap_repeats, 1.0)
     return Cost(SECONDS_TO_START, 1.0)
 
@@ -244,7 +245,9 @@ def _evaluations(solver: str, steps: int) -> int:
 
 def _network_factor(study: Study) -> float:
     size = study.model.layers * study.model.width**2 / (4 * 96**2)
-    return max(size, 0.1) * _atoms(study) / 22.0
+    # A residue costs a network over frames about what an atom costs one over atoms.
+    tokens = _atoms(study) / (AVERAGE_RESIDUE if study.kind == "protein" else 1)
+    return max(size, 0.1) * max(tokens, 4.0) / 22.0
 
 
 def _parameters(study: Study) -> float:
@@ -255,11 +258,13 @@ def _atoms(study: Study) -> int:
     return max(_target_atoms(target) for target in study.targets.values())
 
 
-def _target_atoms(target: Target) -> int:
+def _target_atoms(target: Target | ProteinTarget) -> int:
     """The number of atoms, guessed without reading a structure where there is no sequence."""
+    if target.sequence and "-" not in target.sequence and isinstance(target, ProteinTarget):
+        return AVERAGE_RESIDUE * len(target.sequence)
     if target.sequence:
         return sum(RESIDUE_ATOMS.get(name, AVERAGE_RESIDUE) for name in target.sequence.split("-"))
-    if target.smiles:
+    if getattr(target, "smiles", None):
         return 2 * sum(letter.isalpha() for letter in target.smiles)
     if target.pdb and Path(target.pdb).is_file():
         return sum(line.startswith(("ATOM", "HETATM")) for line in Path(target.pdb).read_text().splitlines())

@@ -49,10 +49,10 @@ wildcard_constraints:
     seed=r"[1-9]\d*",
 
 
-def of_kind(kind):
-    """Return the pattern of the studies of one kind; one that nothing matches where there is none."""
+def of_kind(*kinds):
+    """Return the pattern of the studies of these kinds; one that nothing matches where there is none."""
     return (
-        "|".join(n for n, study in CONFIG.studies.items() if study.kind == kind)
+        "|".join(n for n, study in CONFIG.studies.items() if study.kind in kinds)
         or r"(?!)"
     )
 
@@ -63,7 +63,7 @@ def with_shards(several):
         "|".join(
             name
             for name, study in CONFIG.studies.items()
-            if study.kind == "molecule" and (study.sampler.shards > 1) == several
+            if study.kind != "analytic" and (study.sampler.shards > 1) == several
         )
         or r"(?!)"
     )
@@ -79,6 +79,12 @@ def setting(*keys):
         return value
 
     return part
+
+
+def trained_targets(wildcards):
+    """The targets that the network is trained on: all that are not held out."""
+    targets = SETTINGS[wildcards.system]["targets"]
+    return {t: own for t, own in targets.items() if not own.get("held_out")}
 
 
 def dynamics_settings(wildcards, replica=None):

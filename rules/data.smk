@@ -32,6 +32,8 @@ rule build:
         molecule="results/{system}/{target}/molecule.npz",
     log:
         "results/logs/build/{system}_{target}.log",
+    wildcard_constraints:
+        system=of_kind("molecule"),
     conda:
         "../envs/learning.yaml"
     threads: 1
@@ -46,10 +48,20 @@ rule build:
         "../workflow_scripts/build.py"
 
 
+# The same script: what is simulated has all atoms, what is learned and drawn is the backbone.
+use rule build as build_protein with:
+    output:
+        topology="results/{system}/{target}/topology.pdb",
+        molecule="results/{system}/{target}/molecule.npz",
+        all_atoms="results/{system}/{target}/all_atoms.pdb",
+    wildcard_constraints:
+        system=of_kind("protein"),
+
+
 rule simulate:
     """Run one replica of molecular dynamics; goes on where an interrupted run stopped."""
     input:
-        topology="results/{system}/{target}/topology.pdb",
+        topology=simulated_topology,
         molecule="results/{system}/{target}/molecule.npz",
     output:
         frames="results/{system}/{target}/simulation/{replica}.npz",
@@ -131,6 +143,7 @@ rule prepare:
         mem_mb=memory("prepare"),
         runtime=minutes("prepare"),
     params:
+        kind=setting("kind"),
         data=reading_settings,
         subset=setting("data", "subset"),
         forces=force_settings,
@@ -158,6 +171,7 @@ rule prepare_reference:
         mem_mb=memory("prepare_reference"),
         runtime=minutes("prepare_reference"),
     params:
+        kind=setting("kind"),
         data=reading_settings,
         temperature_K=setting("temperature_K"),
     script:

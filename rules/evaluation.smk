@@ -68,7 +68,7 @@ rule table_metrics:
     log:
         "results/logs/table_metrics/{system}.log",
     wildcard_constraints:
-        system=of_kind("molecule"),
+        system=of_kind("molecule", "protein"),
     conda:
         "../envs/simulation.yaml"
     threads: 1

@@ -20,7 +20,9 @@ def simulated(study):
 
 def has_energies(study):
     """Whether energies can be computed: a force field is given."""
-    return bool(CONFIG.studies[study].data.force_field)
+    # Those of proteins are kept as backbones, which have no energy.
+    own = CONFIG.studies[study]
+    return own.kind == "molecule" and bool(own.data.force_field)
 
 
 def target_sources(wildcards):
@@ -31,13 +33,24 @@ def target_sources(wildcards):
         if simulated(wildcards.system)
         else [study.data.topology, study.data.files[0]]
     )
-    return [file for file in [study.targets[wildcards.target].pdb, *own] if file]
+    target = study.targets[wildcards.target]
+    return [file for file in [target.pdb, getattr(target, "fasta", None), *own] if file]
+
+
+def simulated_topology(wildcards):
+    """The topology of what is simulated: proteins are built with all atoms for it, and kept as backbones otherwise."""
+    is_protein = CONFIG.studies[wildcards.system].kind == "protein"
+    name = "all_atoms" if is_protein else "topology"
+    return f"results/{wildcards.system}/{wildcards.target}/{name}.pdb"
 
 
 def replica_files(system, target, held_out):
     """Frames that train, or those that are held out: simulated replicas, or the user's files."""
     data = CONFIG.studies[system].data
-    if simulated(system):
+    if getattr(data, "bundled", None):
+        names = [f"{target}_{replica}.npz" for replica in range(1, data.replicas + 1)]
+        files = library(*[f"data/bundled/{data.bundled}/{name}" for name in names])
+    elif simulated(system):
         folder = f"results/{data.simulations_of or system}/{target}/simulation"
         files = [f"{folder}/{replica}.npz" for replica in range(1, data.replicas + 1)]
     else:
@@ -79,6 +92,13 @@ def of_targets(pattern):
         return expand(pattern, system=wildcards.system, target=targets)
 
     return files
+
+
+def of_trained_targets(pattern):
+    """Return an input function: the file of every target of the study that is trained on."""
+    return lambda wildcards: expand(
+        pattern, system=wildcards.system, target=trained_targets(wildcards)
+    )
 
 
 def competitor_file(wildcards):

@@ -34,7 +34,7 @@ rule train:
         dataset="results/{system}/dataset.npz",
         pretrained=pretrained_file,
         kept=kept_files,
-        molecules=of_targets("results/{system}/{target}/molecule.npz"),
+        molecules=of_trained_targets("results/{system}/{target}/molecule.npz"),
     output:
         checkpoint="results/{system}/model/checkpoint.pt",
         history="results/{system}/model/history.csv",
@@ -49,7 +49,7 @@ rule train:
         runtime=minutes("train"),
     params:
         kind=setting("kind"),
-        targets=setting("targets"),
+        targets=trained_targets,
         model=setting("model"),
         process=setting("process"),
         training=setting("training"),

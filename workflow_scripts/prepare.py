@@ -1,15 +1,15 @@
 """Collect the frames of all targets that train the network."""
 
-from dig_core.data.datasets import read_frames
 from dig_core.energies.openmm import frame_forces, openmm_energy
 from dig_core.files import load_arrays, save_arrays
 from dig_core.runtime import provenance, run, start
+from dig_core.systems import SYSTEMS
 from dig_core.systems.molecule_subset import subset
 
 
 def main(job):
     """Write the training frames of every target into one file, keys `{target}.{array}`."""
-    started = start()
+    started, system = start(), SYSTEMS[job.params.kind]
     targets, data = list(job.params.targets), job.params.data
     per_target = len(job.input.frames) // len(targets)
     settings = {key: job.params[key] for key in ("data", "subset", "forces", "temperature_K")}
@@ -17,7 +17,7 @@ def main(job):
     for index, (target, molecule) in enumerate(zip(targets, job.input.molecules, strict=True)):
         files = job.input.frames[index * per_target : (index + 1) * per_target]
         molecule = load_arrays(molecule)
-        frames = read_frames(files, job.input.weights, data, len(molecule["atom_features"]), held_out=False)
+        frames = system.read_frames(files, job.input.weights, data, molecule, held_out=False)
         frames = subset(frames, molecule, job.params.subset) if job.params.subset else frames
         if job.params.forces:
             energy = openmm_energy(job.input.topologies[index], **job.params.forces)

@@ -4,6 +4,7 @@ Named like the package it adapts; absolute imports keep the two apart.
 """
 
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import openmm
@@ -13,6 +14,8 @@ from jaxtyping import Float
 
 from dig_core.runtime import progress
 from dig_core.units import ANGSTROM_PER_NM
+
+CONSTRAINTS = {None: None, "bonds_to_hydrogen": app.HBonds}
 
 
 def force_field(files: tuple[str, ...]) -> app.ForceField:
@@ -30,9 +33,12 @@ def force_field(files: tuple[str, ...]) -> app.ForceField:
 
 
 def molecular_system(
-    topology: app.Topology, field: app.ForceField, hydrogen_mass_amu: float
+    topology: app.Topology,
+    field: app.ForceField,
+    hydrogen_mass_amu: float,
+    constraints: Literal["bonds_to_hydrogen"] | None = None,
 ) -> openmm.System:
-    """The unconstrained system without cutoff: constrained bonds have no density to compare an energy with.
+    """The system without cutoff; unconstrained where densities are compared with energies: constrained bonds have none.
 
     Hydrogens of 3 amu (mass taken from their neighbour) keep 2 fs stable without constraints; masses do not touch the
     distribution of positions.
@@ -44,7 +50,7 @@ def molecular_system(
         return field.createSystem(
             topology,
             nonbondedMethod=app.NoCutoff,
-            constraints=None,
+            constraints=CONSTRAINTS[constraints],
             rigidWater=False,
             hydrogenMass=hydrogen_mass_amu * unit.amu,
             removeCMMotion=False,

@@ -13,6 +13,7 @@ Metrics = Mapping[str, float | int]
 SERIES = {
     "_against_tight_reference": "against_tight_reference",
     "_noise_floor": "noise_floor",
+    "_baseline_sequence_blind": "baseline",
     "_equal_cost_md": "equal_cost_md",
     "_relaxed": "relaxed",
     "_exploration": "exploration",
@@ -30,6 +31,7 @@ COLUMNS = (
     "relaxed",
     "exploration",
     "noise_floor",
+    "baseline",
     "equal_cost_md",
     "tight_reference",
     "training",
@@ -81,6 +83,7 @@ HEADINGS = {
     "interval": "95 % interval",
     "relaxed": "relaxed",
     "noise_floor": "noise floor",
+    "baseline": "baseline",
     "equal_cost_md": "equal-cost MD",
     "tight_reference": "tight ref.",
     "training": "MD train",

@@ -6,6 +6,7 @@ from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 
 from dig_core.settings.fields import Fraction, Name, Settings
 from dig_core.settings.network import VarianceExploding, VariancePreserving
+from dig_core.settings.protein import ProteinStudy
 from dig_core.settings.sampling import Drawing
 from dig_core.settings.study import Study
 
@@ -122,4 +123,4 @@ class AnalyticStudy(Settings):
         return self
 
 
-AnyStudy = Study | AnalyticStudy
+AnyStudy = Study | AnalyticStudy | ProteinStudy

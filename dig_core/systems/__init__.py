@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from types import ModuleType
 
-from dig_core.systems import molecule, molecule_pretraining
+from dig_core.systems import molecule, molecule_pretraining, protein
 
-SYSTEMS: dict[str, ModuleType] = {"molecule": molecule}
+SYSTEMS: dict[str, ModuleType] = {"molecule": molecule, "protein": protein}
 PRETRAINING: dict[str, Callable] = {"molecule": molecule_pretraining.pretraining_loss}

@@ -4,7 +4,7 @@ Here the parts meet: force field and features, process and network, frames and l
 """
 
 import io
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +24,8 @@ from dig_core.units import ANGSTROM_PER_NM
 
 # What a kind of system offers to the jobs; see dig_core.systems.
 __all__ = [
-    "accelerated", "build", "denoising_loss", "descriptor_hash", "energies", "metadynamics", "network", "physical_filter", "run_dynamics",
-    "topology_pdb", "trained_model",
+    "accelerated", "build", "denoising_loss", "descriptor_hash", "energies", "metadynamics", "network", "physical_filter", "read_frames",
+    "run_dynamics", "topology_pdb", "trained_model",
 ]  # fmt: skip
 
 
@@ -103,6 +103,17 @@ def metadynamics(bias: Mapping[str, Any] | None, torsions: np.ndarray) -> simula
         )
     atoms = [tuple(int(i) for i in torsions[0][("phi", "psi").index(name)]) for name in bias["torsions"]]
     return simulation.Metadynamics(atoms, **{key: value for key, value in bias.items() if key != "torsions"})
+
+
+def read_frames(
+    files: Sequence[str | Path],
+    weights: Sequence[str | Path],
+    data: Mapping[str, Any],
+    molecule: Mapping[str, np.ndarray],
+    held_out: bool,
+) -> dict[str, np.ndarray]:
+    """Frames of one target from simulations or the user's files; see `datasets.read_frames`."""
+    return datasets.read_frames(files, weights, data, len(molecule["atom_features"]), held_out)
 
 
 def physical_filter(

@@ -1,0 +1,134 @@
+"""Kind `protein`: residues as rigid bodies; C-alpha positions in units of the data's standard deviation, and orientations.
+
+Here the parts meet: sequence and force field, process and network, frames and loss. Structures are kept as backbones (N, CA, C, O, CB)
+that are built from the rigid bodies, those of molecular dynamics as well as those that are drawn: both are seen through the same lens.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import openmm.app as app
+import torch
+from jaxtyping import Float
+
+from dig_core.backbone import backbone, frames_of
+from dig_core.data import proteins, simulation
+from dig_core.data.backbone_frames import replica_corners
+from dig_core.data.molecules import from_sequence
+from dig_core.data.protein_files import RESIDUE_OF_LETTER
+from dig_core.energies.openmm import force_field, molecular_system
+from dig_core.evaluation import backbone_validity
+from dig_core.evaluation.backbone_atoms import torsion_atoms
+from dig_core.runtime import fingerprint
+from dig_core.systems.molecule import PROTOCOL_SETTINGS, topology_pdb
+from dig_core.systems.protein_denoising import denoising_loss
+from dig_core.systems.protein_model import accelerated, network, trained_model
+from dig_core.units import ANGSTROM_PER_NM
+
+# What a kind of system offers to the jobs; see dig_core.systems.
+__all__ = [
+    "accelerated", "all_atoms", "build", "denoising_loss", "descriptor_hash", "network", "physical_filter", "read_frames",
+    "run_dynamics", "topology_pdb", "trained_model",
+]  # fmt: skip
+
+RESIDUE_ARRAYS = ("residue_types", "residue_indices", "chain_indices")
+
+
+def build(target: Mapping[str, Any], data: Mapping[str, Any]) -> tuple[app.Topology, dict[str, np.ndarray]]:
+    """Topology of the backbone and descriptor arrays of a target, with the backbone of its start structure."""
+    protein = proteins.read_protein(target)
+    residues = proteins.protein_arrays(protein)
+    topology = proteins.backbone_topology(protein.sequence, protein.residue_indices, protein.chain_indices)
+    atoms = list(topology.atoms())
+    firsts = [next(residue.atoms()).index for residue in topology.residues()]
+    torsions, names = torsion_atoms(protein.residue_indices, protein.chain_indices, np.array(firsts))
+    descriptor = {
+        **residues,
+        "sequence": np.array(protein.sequence),
+        "first_atom_of_residue": np.array(firsts),
+        "backbone_torsions": torsions,
+        "torsion_names": np.array(names),
+        "bonds": np.array([(bond[0].index, bond[1].index) for bond in topology.bonds()]),
+        "atomic_numbers": np.array([atom.element.atomic_number for atom in atoms]),
+        "stereocentres": np.zeros((0, 4), dtype=int),  # residues are L by construction
+    }
+    start = _start_backbone(target, protein, data)
+    return topology, descriptor | {"positions_angstrom": rebuilt(start[None], descriptor)[0]}
+
+
+def all_atoms(target: Mapping[str, Any], data: Mapping[str, Any]) -> tuple[app.Topology, np.ndarray]:
+    """What molecular dynamics starts from: topology and positions (Angstrom) of all atoms, caps and hydrogens included."""
+    if target.get("pdb"):
+        return proteins.fixed(target["pdb"], target.get("chain"), target.get("residues"))
+    sequence = target.get("sequence") or proteins.read_protein(target).sequence
+    named = sequence if "-" in sequence else "-".join(RESIDUE_OF_LETTER[letter] for letter in sequence)
+    return from_sequence(named, force_field(tuple(data["force_field"])))
+
+
+def run_dynamics(
+    topology_file: str | Path,
+    protein: Mapping[str, np.ndarray],
+    data: Mapping[str, Any],
+    temperature_K: float,
+    folder: Path,
+) -> dict[str, np.ndarray]:
+    """Simulate (or go on simulating) one replica of all atoms with the settings `data`; see `simulation.simulate`."""
+    file = app.PDBFile(str(topology_file))
+    field = force_field(tuple(data["force_field"]))
+    system = molecular_system(file.topology, field, data["hydrogen_mass_amu"], data["constraints"])
+    values = {name: data[name] for name in PROTOCOL_SETTINGS}
+    protocol = simulation.Protocol(temperature_K=temperature_K, **values)
+    positions = np.array(file.positions._value) * ANGSTROM_PER_NM
+    frames = simulation.simulate(system, file.topology, positions, protocol, folder)
+    return frames | {"backbone_indices": proteins.backbone_indices(file.topology)}
+
+
+def read_frames(
+    files: Sequence[str | Path],
+    weights: Sequence[str | Path],
+    data: Mapping[str, Any],
+    protein: Mapping[str, np.ndarray],
+    held_out: bool,
+) -> dict[str, np.ndarray]:
+    """Backbones of replicas, simulated with all atoms or bundled as N, CA and C, with `weights` and `frame_interval_ps`."""
+    replicas = [replica_corners(file, len(protein["residue_types"])) for file in files]
+    counts = np.array([len(positions) for positions, _ in replicas])
+    return {
+        "positions_angstrom": np.concatenate([rebuilt(positions, protein) for positions, _ in replicas]),
+        "weights": np.full(counts.sum(), 1.0 / counts.sum()),
+        "frame_interval_ps": np.array(replicas[0][1]),
+    }
+
+
+def rebuilt(
+    corners: Float[np.ndarray, "frames residues 3 3"], protein: Mapping[str, np.ndarray]
+) -> Float[np.ndarray, "frames atoms 3"]:
+    """The backbone that rigid residues stand for, from the positions of N, CA and C; float32, Angstrom."""
+    nitrogen, alpha, carbon = torch.as_tensor(corners, dtype=torch.float32).unbind(-2)
+    atoms = backbone(alpha, frames_of(nitrogen, alpha, carbon))
+    return atoms[:, torch.as_tensor(proteins.backbone_mask(str(protein["sequence"])))].numpy()
+
+
+def physical_filter(
+    positions: Float[np.ndarray, "frames atoms 3"], protein: Mapping[str, np.ndarray]
+) -> backbone_validity.BackboneValidity:
+    """Breaks, peptide bonds, clashes and handedness of backbones."""
+    return backbone_validity.check(
+        positions, protein["residue_indices"], protein["chain_indices"], protein["first_atom_of_residue"]
+    )
+
+
+def descriptor_hash(protein: Mapping[str, np.ndarray]) -> str:
+    """Identifies a protein by its residues and where they stand in the sequence."""
+    return fingerprint(*(protein[name].astype(np.int64).tobytes() for name in RESIDUE_ARRAYS))
+
+
+def _start_backbone(
+    target: Mapping[str, Any], protein: proteins.Protein, data: Mapping[str, Any]
+) -> Float[np.ndarray, "residues 3 3"]:
+    if protein.backbone_angstrom is not None:
+        return protein.backbone_angstrom
+    topology, positions = all_atoms(target, data)
+    return positions[proteins.backbone_indices(topology)]

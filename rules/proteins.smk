@@ -1,0 +1,66 @@
+rule evaluate_protein:
+    """Compare the samples of a protein with its held-out replica, the noise floor, and samples that do not know the sequence."""
+    input:
+        samples="results/{system}/{target}/samples.npz",
+        dataset="results/{system}/dataset.npz",
+        reference="results/{system}/{target}/reference.npz",
+        molecule="results/{system}/{target}/molecule.npz",
+        molecules=of_trained_targets("results/{system}/{target}/molecule.npz"),
+        training="results/{system}/model/training.json",
+        library=library(
+            "evaluation/backbone_atoms.py",
+            "evaluation/backbone_validity.py",
+            "evaluation/landscape.py",
+            "evaluation/proteins.py",
+            "evaluation/statistics.py",
+            "evaluation/superposition.py",
+            "evaluation/tica.py",
+            "evaluation/torsions.py",
+            "systems/molecule_evaluation.py",
+            "systems/molecule_figures.py",
+            "systems/molecule_series.py",
+            "systems/molecule_yardstick.py",
+            "systems/protein_evaluation.py",
+        ),
+    output:
+        metrics="results/{system}/{target}/metrics.json",
+        evaluation="results/{system}/{target}/evaluation.npz",
+    log:
+        "results/logs/evaluate_protein/{system}_{target}.log",
+    wildcard_constraints:
+        system=of_kind("protein"),
+    conda:
+        "../envs/learning.yaml"
+    threads: 1
+    resources:
+        mem_mb=memory("evaluate_protein"),
+        runtime=minutes("evaluate_protein"),
+    params:
+        evaluation=evaluation_settings,
+        trained=trained_targets,
+        temperature_K=setting("temperature_K"),
+    script:
+        "../workflow_scripts/evaluate_protein.py"
+
+
+rule condense_frames:
+    """Condense a replica into the corners of its residues (N, CA, C), as they are bundled with the project (data/bundled)."""
+    input:
+        frames="results/{system}/{target}/simulation/{replica}.npz",
+    output:
+        corners="results/{system}/{target}/bundled_{replica}.npz",
+    log:
+        "results/logs/condense_frames/{system}_{target}_{replica}.log",
+    wildcard_constraints:
+        system=of_kind("protein"),
+    conda:
+        "../envs/simulation.yaml"
+    threads: 1
+    resources:
+        mem_mb=memory("condense_frames"),
+        runtime=minutes("condense_frames"),
+    params:
+        data=dynamics_settings,
+        temperature_K=setting("temperature_K"),
+    script:
+        "../workflow_scripts/condense_frames.py"

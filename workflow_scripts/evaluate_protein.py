@@ -1,0 +1,32 @@
+"""Compare the samples of a protein with its held-out replica, the noise floor, and samples that do not know the sequence."""
+
+from dig_core.files import load_arrays, read_json, save_arrays, write_json
+from dig_core.runtime import provenance, run, start
+from dig_core.settings.evaluation import Evaluation
+from dig_core.settings.validation import validated
+from dig_core.systems.molecule_evaluation import cost_metrics
+from dig_core.systems.molecule_figures import evaluation_arrays
+from dig_core.systems.molecule_series import of_target, read_sources
+from dig_core.systems.molecule_yardstick import Study
+from dig_core.systems.protein_evaluation import evaluate
+
+
+def main(job):
+    """Write the metrics (one level, units in the keys) and the arrays that the figures show."""
+    started, target, temperature_K = start(), job.wildcards.target, job.params.temperature_K
+    files = {name: getattr(job.input, name) for name in ("molecule", "samples", "dataset", "reference")}
+    absent = dict.fromkeys(("competitor", "relaxed", "exploration", "tight_reference"))
+    sources = read_sources(files | absent, target, temperature_K, None)
+    dataset = load_arrays(job.input.dataset)
+    trained = zip(job.params.trained, job.input.molecules, strict=True)
+    others = {name: (load_arrays(file), of_target(dataset, name)) for name, file in trained if name != target}
+    study = Study(validated(Evaluation, job.params.evaluation, "evaluation"), temperature_K)
+    evaluated = evaluate(sources, others, study)
+    costs = cost_metrics(sources, read_json(job.input.training), None)
+    origin = provenance({"evaluation": job.params.evaluation}, job.input, None, started)
+    save_arrays(job.output.evaluation, origin, **evaluation_arrays(sources, study, evaluated))
+    write_json(job.output.metrics, evaluated.metrics | costs)
+
+
+if __name__ == "__main__":
+    run(main, snakemake)
