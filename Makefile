@@ -37,7 +37,7 @@ demo: unlock  ## Run all studies of config/config.yaml, from simulation to resul
 	@$(BIN)/python workflow_scripts/summary.py
 
 test: $(READY)  ## Run all tests
-	$(BIN)/pytest
+	$(BIN)/pytest --numprocesses=$(CORES) --dist=loadfile --no-loadscope-reorder
 
 test-slurm: slurm-packages  ## Run the workflow on a real Slurm that is started for it: as root on Debian
 	$(BIN)/pytest tests/slurm

@@ -13,3 +13,18 @@ CHECKED = (
     "plotting_known_densities", "plotting_pathways", "plotting_comparisons",
 )  # fmt: skip
 install_import_hook([f"dig_core.{name}" for name in CHECKED], "beartype.beartype")
+
+# Whole runs of the workflow and trainings: begun first, so that two processes end at about the same time.
+LONGEST = (
+    "test_tiny_study",
+    "test_few_frames",
+    "test_pretraining",
+    "test_tiny_proteins",
+    "test_energies_only",
+    "test_workflow",
+)
+
+
+def pytest_collection_modifyitems(items):
+    """Files that take minutes come first; within a file the order stays."""
+    items.sort(key=lambda item: item.path.stem not in LONGEST)
