@@ -13,19 +13,19 @@ the paper, without a projection of all pairs.
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from torch.nn import functional
 
 from dig_core.geometry import full_precision
-from dig_core.models.graphormer import LEVEL_FREQUENCIES, level_features, mlp, modulated, zeroed
+from dig_core.models.graphormer import LEVEL_FREQUENCIES, level_features, mlp, zeroed
 from dig_core.structure import RESIDUES, ResidueGraph
 
 FAR = 32  # residues along the chain; beyond, a pair only knows which of them comes first
-REACH = 3  # neighbours along the chain that are seen closely
+REACH = 2  # neighbours along the chain that are seen closely
 BOND_WIDTH = 64  # of what is known of two neighbours
 # N, CA and C in the frame of their residue (Angstrom): where the ends of bonds start; training moves them.
 ENDS = ((-0.527, 1.359, 0.0), (0.0, 0.0, 0.0), (1.525, 0.0, 0.0))
@@ -37,6 +37,7 @@ MOST_WIDENING = 5.0
 # About how much of the noise a block leaves: the sharpness with which the next one looks.
 RESIDUAL_NOISE = 0.5
 SMALLEST_SQUARE = 1e-6  # of a length, so that it has a derivative
+TERMS = (3, 3, 9, 1)  # x, Q^T x, Q, |x|^2 of neighbours; see Bonds
 
 
 @dataclass(frozen=True)
@@ -50,19 +51,30 @@ class Conditions:
     pairs: Float[Tensor, "graphs residues residues pair_width"]
     bias: Float[Tensor, "layers graphs heads residues residues"]  # of attention, -inf towards padding
     picks: Float[Tensor, "graphs residues reach residues"]  # 1 for the residue at the other end of a bond
-    bonds: Float[Tensor, "parts graphs residues reach bond_width"]  # of their two readers in each block
-    lengths: Float[Tensor, "graphs residues reach ends ends"]  # expected
-    spread: Float[Tensor, "graphs residues reach ends ends"]  # and their width
+    exists: Float[Tensor, "graphs residues reach 1"]  # whether there is one
+    bonds: Float[Tensor, "blocks graphs residues reach bond_width"]  # what is known of a bond
+    lengths: Float[Tensor, "graphs residues reach pairs"]  # expected, for all pairs of ends
+    spread: Float[Tensor, "graphs residues reach pairs"]  # and their width
     mask: Bool[Tensor, "graphs residues"]
+
+    def of(self, rows: Int[Tensor, " batch"]) -> "Conditions":
+        """Those of graphs in this order, one for each structure of a batch; a graph may come several times."""
+        first = {"bias": 1, "bonds": 1}
+        parts = {f.name: getattr(self, f.name) for f in fields(self)}
+        return Conditions(**{name: x.index_select(first.get(name, 0), rows) for name, x in parts.items()})
 
     def others(self, values: Float[Tensor, "batch residues features"]) -> Tensor:
         """Values at the other ends of bonds [batch, residues, reach, features], 0 where there is none."""
-        picks = self.picks.flatten(1, 2)
-        return (picks @ values).unflatten(1, self.picks.shape[1:3])
+        return (self.picks.flatten(1, 2) @ values).unflatten(1, self.picks.shape[1:3])
 
     def gathered(self, values: Float[Tensor, "batch residues reach features"]) -> Tensor:
-        """Sums over bonds that end at a residue [batch, residues, features]."""
+        """Sums over the bonds that end at a residue [batch, residues, features]."""
         return self.picks.flatten(1, 2).mT @ values.flatten(1, 2)
+
+    def at_both_ends(self, values: Float[Tensor, "batch residues reach features"]) -> Tensor:
+        """Values of the bonds that start at a residue and of those that end at it [batch, residues, 2 x reach x features]."""
+        ending = (self.picks.permute(0, 2, 3, 1) @ values.transpose(1, 2)).transpose(1, 2)
+        return torch.cat([values.flatten(2), ending.flatten(2)], dim=-1)
 
 
 @dataclass(frozen=True)
@@ -84,14 +96,33 @@ class Frames:
 
 @dataclass(frozen=True)
 class Bonds:
-    """What is seen of neighbours: in the frame of the first of the two."""
+    """What is seen of neighbours in the frame of the first, and lengths for all pairs of an end m of the first and an end m' of the second.
+
+    Squared lengths are linear in what is seen: |x + Q m' - m|^2 = |x|^2 - 2 x.m + 2 Q^T x.m' - 2 m.Q m' + |m|^2 + |m'|^2.
+    So is half their weighted sum E, of which forces and torques are derivatives.
+    """
 
     features: Float[Tensor, "batch residues reach features"]
-    directions: Float[Tensor, "batch residues reach ends ends 3"]  # unit vectors from the ends of the first
-    deviations: Float[
-        Tensor, "batch residues reach ends ends"
-    ]  # from the expected length, in widths, -1 to 1
-    turns: Float[Tensor, "batch residues reach 3 3"]  # the second's rotation
+    lengths: Float[Tensor, "batch residues reach pairs"]
+    deviations: Float[Tensor, "batch residues reach pairs"]  # from the expected length, in widths, -1 to 1
+    apart: Float[Tensor, "batch residues reach 3"]  # x: where the second is
+    back: Float[Tensor, "batch residues reach 3"]  # Q^T x: the same in the frame of the second
+    turns: Float[Tensor, "batch residues reach 3 3"]  # Q: the second's rotation
+
+    def pulled(
+        self, energy: Float[Tensor, "batch residues reach terms"]
+    ) -> Float[Tensor, "batch residues reach 3"]:
+        """Force on the first, in its frame, of E = h.(x, Q^T x, Q, |x|^2): dE/dx."""
+        first, second, _, square = energy.split(TERMS, dim=-1)
+        return first + applied(self.turns, second) + 2 * square * self.apart
+
+    def twisted(self, energy: Float[Tensor, "batch residues reach terms"]) -> tuple[Tensor, Tensor]:
+        """Torques on the first and the second, each in its frame, of the same: sums of cross products with columns and rows of Q."""
+        first, second, turns, _ = energy.split(TERMS, dim=-1)
+        turns = turns.unflatten(-1, (3, 3))
+        columns = outer(self.apart, first) + self.turns @ turns.mT
+        rows = outer(self.back, second) + self.turns.mT @ turns
+        return antisymmetric(columns), antisymmetric(rows)
 
 
 class SequenceEncoder(nn.Module):
@@ -138,42 +169,44 @@ class Layer(nn.Module):
         """Updated nodes [batch, residues, width]; `bias` [graphs, heads, residues, residues], `level` [batch, width]."""
         shift, scale, gate, shift_ff, scale_ff, gate_ff = self.modulation(level)[:, None].chunk(6, dim=-1)
         attended = self.attention(modulated(nodes, shift, scale), bias, pairs, frames)
-        nodes = nodes + (1 + gate) * attended
-        return nodes + (1 + gate_ff) * self.feed_forward(modulated(nodes, shift_ff, scale_ff))
+        nodes = torch.addcmul(nodes, attended, 1 + gate)
+        fed = self.feed_forward(modulated(nodes, shift_ff, scale_ff))
+        return torch.addcmul(nodes, fed, 1 + gate_ff)
 
     def attention(self, nodes: Tensor, bias: Tensor, pairs: Tensor, frames: Frames) -> Tensor:
         """What each residue hears from the others: values, values of pairs, and points in its own frame."""
-        scalars, points = self.queries_keys_values(nodes, frames)
-        weight = torch.softmax(self.logits(scalars, points, bias), dim=-1)
-        value = torch.cat([scalars[:, :, 2], points[:, :, 2].flatten(-2)], dim=-1).transpose(1, 2)
-        heard = weight @ value.to(weight.dtype)
-        values, seen = heard.transpose(1, 2).split([self.head_width, 3 * self.points], dim=-1)
-        values = values + self.pair_values(weight, pairs)
-        return self.out(torch.cat([values.flatten(2), *self.local(seen, frames)], dim=-1))
+        (query, key, value), (from_here, there, seen) = self.queries_keys_values(nodes, frames)
+        weight = torch.softmax(self.logits(query, key, from_here, there, bias), dim=-1)
+        heard = weight @ torch.cat([by_head(value), by_head(seen)], dim=-1).to(weight.dtype)
+        values, seen = heard.split([self.head_width, 3 * self.points], dim=-1)
+        values = values.transpose(1, 2) + self.pair_values(weight, pairs)
+        seen = seen.unflatten(-1, (3, -1)).permute(0, 2, 3, 1, 4).flatten(3)
+        return self.out(torch.cat([values.flatten(2), *local(seen, frames)], dim=-1))
 
-    def queries_keys_values(self, nodes: Tensor, frames: Frames) -> tuple[Tensor, Tensor]:
-        """Queries, keys and values [batch, residues, 3, heads, head_width], and points in space [.., heads, points, 3]."""
+    def queries_keys_values(
+        self, nodes: Tensor, frames: Frames
+    ) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
+        """Queries, keys and values [batch, residues, heads, head_width], and as points in space [batch, residues, 3, heads, points]."""
         scalars, points = self.project(nodes).split(self.sizes, dim=-1)
         with full_precision(nodes):
-            points = points.to(frames.positions.dtype).unflatten(-1, (-1, 3)) @ frames.rotations.mT
-            points = points + frames.positions[:, :, None]
-        shape = 3, self.heads
-        return scalars.unflatten(-1, (*shape, -1)), points.unflatten(2, (*shape, -1))
+            points = frames.rotations @ points.to(frames.positions.dtype).unflatten(-1, (3, -1))
+            points = points + frames.positions[..., None]
+        scalars = scalars.unflatten(-1, (3, self.heads, -1)).unbind(2)
+        return scalars, points.unflatten(-1, (3, self.heads, -1)).unbind(3)
 
     def factors(self) -> tuple[float, Tensor]:
         """What scalar products and half the squared distances [heads] are multiplied with: two parts of equal variance."""
         distances = functional.softplus(self.sharpness) * math.sqrt(2 / (9 * self.points))
         return math.sqrt(0.5 / self.head_width), math.sqrt(0.5) * distances
 
-    def logits(self, scalars: Tensor, points: Tensor, bias: Tensor) -> Tensor:
+    def logits(self, query: Tensor, key: Tensor, from_here: Tensor, there: Tensor, bias: Tensor) -> Tensor:
         """q.k a - |p - r|^2 b/2 + bias as one product; |p|^2 is the same for all keys and falls out of the softmax."""
         product, distance = self.factors()
-        with full_precision(points):
-            query, key = points[:, :, 0] * distance[:, None, None], points[:, :, 1]
-            squares = -0.5 * distance * key.square().sum((-1, -2))
-            queries = [product * scalars[:, :, 0], query.flatten(-2), torch.ones_like(squares)[..., None]]
-            keys = [scalars[:, :, 1], key.flatten(-2), squares[..., None]]
-            queries, keys = (torch.cat(parts, dim=-1).transpose(1, 2) for parts in (queries, keys))
+        with full_precision(there):
+            squares = by_head(there).square().sum(-1, keepdim=True) * (-0.5 * distance[:, None, None])
+            scaled = by_head(from_here) * distance[:, None, None]
+            queries = torch.cat([by_head(query * product), scaled, torch.ones_like(squares)], dim=-1)
+            keys = torch.cat([by_head(key), by_head(there), squares], dim=-1)
             return queries @ keys.mT + bias
 
     def pair_values(self, weight: Tensor, pairs: Tensor) -> Tensor:
@@ -184,71 +217,62 @@ class Layer(nn.Module):
         batch, graphs = len(weight), len(pairs)
         shares = weight.reshape(graphs, -1, *weight.shape[2:]).transpose(1, 2)
         seen = (shares @ pairs.to(weight.dtype)).unflatten(2, (batch // graphs, self.heads))
-        values = seen.permute(3, 0, 2, 1, 4).flatten(1, 3) @ self.pair_value
-        return values.unflatten(1, (batch, -1)).permute(1, 2, 0, 3)
-
-    def local(self, seen: Tensor, frames: Frames) -> tuple[Tensor, Tensor]:
-        """Points [batch, residues, heads, points x 3] as each residue sees them, and how far they are."""
-        with full_precision(frames.positions):
-            points = seen.to(frames.positions.dtype).flatten(2).unflatten(-1, (-1, 3))
-            points = (points - frames.positions[:, :, None]) @ frames.rotations
-            return points.flatten(2), length(points)
+        values = seen.permute(3, 0, 1, 2, 4).flatten(1, 3) @ self.pair_value
+        return values.unflatten(1, seen.shape[:3]).permute(1, 3, 2, 0, 4).flatten(0, 1)
 
 
-class BondReader(nn.Module):
-    """A hidden vector for every bond, from what is seen of it and from the residues at its ends."""
+def by_head(values: Tensor) -> Tensor:
+    """[batch, residues, .., heads, features] as [batch, heads, residues, .. x features]."""
+    return values.movedim(-2, 1).flatten(3)
 
-    def __init__(self, width: int, features: int):
-        super().__init__()
-        self.seen = nn.Linear(features, BOND_WIDTH)
-        self.first = nn.Linear(width, BOND_WIDTH)
-        self.second = nn.Linear(width, BOND_WIDTH)
-        self.update = nn.Linear(BOND_WIDTH, BOND_WIDTH)
 
-    def forward(self, nodes: Tensor, bonds: Bonds, known: Tensor, conditions: Conditions) -> Tensor:
-        """Hidden vectors [batch, residues, reach, bond_width]; `known` is what is known of the bond itself."""
-        ends = self.first(nodes)[:, :, None] + conditions.others(self.second(nodes))
-        return functional.silu(self.update(functional.silu(self.seen(bonds.features) + known + ends)))
+def local(seen: Tensor, frames: Frames) -> tuple[Tensor, Tensor]:
+    """Points [batch, residues, 3, points] as each residue sees them [batch, residues, 3 x points], and how far they are."""
+    with full_precision(frames.positions):
+        own = frames.rotations.mT @ (seen.to(frames.positions.dtype) - frames.positions[..., None])
+        return own.flatten(2), length(own, dim=2)
 
 
 class Head(nn.Module):
     """Reads how frames should move and turn: from each residue in its own frame, and from bonds.
 
-    A bond between the ends m_a of one residue and m_b of the next pulls both residues along its direction with opposite forces f,
-    and turns them by m x f.
+    A bond pulls both residues along its direction with opposite forces and turns them as such forces at its ends would.
     """
 
-    def __init__(self, width: int, features: int, ends: int):
+    def __init__(self, width: int, ends: int):
         super().__init__()
-        self.reader = BondReader(width, features)
+        self.bond = nn.Linear(BOND_WIDTH, BOND_WIDTH)
+        self.first = nn.Linear(width, BOND_WIDTH, bias=False)
+        self.second = nn.Linear(width, BOND_WIDTH, bias=False)
         # The output starts at 0, a loss of 1.
         self.local = zeroed(nn.Linear(width, 6))
         self.strength = zeroed(nn.Linear(BOND_WIDTH, 4 * ends**2))
 
     def forward(
-        self, nodes: Tensor, bonds: Bonds, known: Tensor, ends: Tensor, frames: Frames, conditions: Conditions
+        self,
+        nodes: Tensor,
+        hidden: Tensor,
+        bonds: Bonds,
+        squares: Tensor,
+        frames: Frames,
+        conditions: Conditions,
     ) -> tuple[Tensor, Tensor]:
-        """Motion in the laboratory and turn in the frame of the body [batch, residues, 3] each."""
-        strength = self.strength(self.reader(nodes, bonds, known, conditions))
-        with full_precision(nodes):
-            force, first, second = self.forces(strength.to(ends.dtype), bonds, ends, conditions)
-            move, turn = self.local(nodes).to(ends.dtype).split(3, dim=-1)
-            pull = applied(frames.rotations[:, :, None], force)
-            move = applied(frames.rotations, move) + pull.sum(2) - conditions.gathered(pull)
-            return move, turn + first.sum(2) + conditions.gathered(second)
+        """Motion in the laboratory and turn in the frame of the body [batch, residues, 3]; `hidden` [.., bond_width] of bonds.
 
-    def forces(
-        self, strength: Tensor, bonds: Bonds, ends: Tensor, conditions: Conditions
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """Force on the first residue and torques on both, each in its own frame [batch, residues, reach, 3]."""
-        exists = conditions.picks.sum(-1)[..., None, None, None]
-        pull, stiffness = strength.unflatten(-1, (2, 2, len(ends), len(ends))).unbind(3)
-        tension = (pull + stiffness * bonds.deviations[..., None, :, :]) * exists
-        pulls, twists = (tension[..., None] * bonds.directions[..., None, :, :, :]).unbind(3)
-        first = torch.linalg.cross(ends.expand_as(twists[..., 0]), twists.sum(-2)).sum(-2)
-        back = -(twists.sum(-3) @ bonds.turns)
-        second = torch.linalg.cross(ends.expand_as(back), back).sum(-2)
-        return pulls.sum((-2, -3)), first, second
+        `squares` [terms, pairs] as made by `squared_lengths`.
+        """
+        ends = self.first(nodes)[:, :, None] + conditions.others(self.second(nodes))
+        strength = self.strength(functional.silu(self.bond(hidden) + ends)) * conditions.exists
+        move, turn = self.local(nodes).split(3, dim=-1)
+        with full_precision(nodes):
+            dtype = frames.positions.dtype
+            pull, stiffness = strength.to(dtype).unflatten(-1, (2, 2, -1)).unbind(3)
+            tension = pull + stiffness * bonds.deviations[..., None, :]
+            pulls, twists = (0.5 * (tension / bonds.lengths[..., None, :]) @ squares.mT).unbind(3)
+            force, (first, second) = bonds.pulled(pulls), bonds.twisted(twists)
+            force = applied(frames.rotations[:, :, None], force)
+            motion = applied(frames.rotations, move.to(dtype)) + force.sum(2) - conditions.gathered(force)
+            return motion, turn.to(dtype) + first.sum(2) + conditions.gathered(second)
 
 
 class Block(nn.Module):
@@ -256,39 +280,37 @@ class Block(nn.Module):
 
     def __init__(self, layers: int, width: int, pair_width: int, heads: int, points: int, ends: int):
         super().__init__()
-        features = 12 + len(RESOLUTIONS) * ends**2
-        self.reader = BondReader(width, features)
-        self.before = nn.Linear(REACH * BOND_WIDTH, width, bias=False)
-        self.after = nn.Linear(REACH * BOND_WIDTH, width, bias=False)
+        self.seen = nn.Linear(15 + len(RESOLUTIONS) * ends**2, BOND_WIDTH)
+        self.ends = nn.Linear(width, 2 * BOND_WIDTH, bias=False)
+        self.update = nn.Linear(BOND_WIDTH, BOND_WIDTH)
+        self.told = nn.Linear(2 * REACH * BOND_WIDTH, width, bias=False)
         self.layers = nn.ModuleList(Layer(width, pair_width, heads, points) for _ in range(layers))
-        self.head = Head(width, features, ends)
+        self.head = Head(width, ends)
 
     def forward(
         self,
         nodes: Tensor,
         frames: Frames,
         bonds: Bonds,
-        ends: Tensor,
+        squares: Tensor,
         index: int,
         level: Tensor,
         conditions: Conditions,
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Updated nodes, motion and turn, of the block with this index."""
-        near, far = conditions.bonds[2 * index : 2 * index + 2]
-        hidden = self.reader(nodes, bonds, near, conditions)
-        nodes = nodes + self.told(hidden, conditions)
+        hidden = self.hidden(nodes, bonds, conditions.bonds[index], conditions)
+        nodes = nodes + self.told(conditions.at_both_ends(hidden))
         scaled, count = frames.scaled(conditions.mask), len(self.layers)
         for k, layer in enumerate(self.layers):
             nodes = layer(nodes, conditions.bias[index * count + k], conditions.pairs, scaled, level)
         read = functional.layer_norm(nodes, nodes.shape[-1:])
-        return nodes, *self.head(read, bonds, far, ends, frames, conditions)
+        return nodes, *self.head(read, hidden, bonds, squares, frames, conditions)
 
-    def told(self, hidden: Tensor, conditions: Conditions) -> Tensor:
-        """What residues hear of the bonds that start and that end at them [batch, residues, width]."""
-        hidden = hidden * conditions.picks.sum(-1, keepdim=True)
-        shares = self.after.weight.unflatten(1, (REACH, -1))
-        arriving = torch.einsum("bikf,wkf->bikw", hidden, shares)
-        return self.before(hidden.flatten(2)) + conditions.gathered(arriving)
+    def hidden(self, nodes: Tensor, bonds: Bonds, known: Tensor, conditions: Conditions) -> Tensor:
+        """Of every bond [batch, residues, reach, bond_width]: what is seen and `known` of it, and the residues at its ends."""
+        first, second = self.ends(nodes).chunk(2, dim=-1)
+        seen = self.seen(bonds.features) + known + first[:, :, None] + conditions.others(second)
+        return functional.silu(self.update(functional.silu(seen))) * conditions.exists
 
 
 class FrameGraphormer(nn.Module):
@@ -313,10 +335,10 @@ class FrameGraphormer(nn.Module):
         super().__init__()
         self.sequence = SequenceEncoder(width, pair_width, single_features, pair_features)
         self.ends = nn.Parameter(torch.tensor(ENDS) / scale_angstrom)
-        further = STEP * torch.arange(REACH)[:, None, None]
-        self.lengths = nn.Parameter((torch.tensor(NEXT) + further) / scale_angstrom)
+        further = STEP * torch.arange(REACH)[:, None]
+        self.lengths = nn.Parameter((torch.tensor(NEXT).flatten() + further) / scale_angstrom)
         self.expectation = zeroed(nn.Linear(pair_width, 2 * len(ENDS) ** 2))
-        self.bonds = nn.Linear(pair_width, 2 * blocks * BOND_WIDTH)
+        self.bonds = nn.Linear(pair_width, blocks * BOND_WIDTH)
         self.level = nn.Sequential(
             nn.Linear(4 * LEVEL_FREQUENCIES, width), nn.SiLU(), nn.Linear(width, width), nn.SiLU()
         )
@@ -334,10 +356,10 @@ class FrameGraphormer(nn.Module):
         picks = followers(graph).to(pairs.dtype)
         bonds = picks @ pairs
         known = self.bonds(bonds).unflatten(-1, (-1, BOND_WIDTH)).movedim(-2, 0)
-        shape = 2, len(ENDS), len(ENDS)
-        shift, widening = self.expectation(bonds).unflatten(-1, shape).unbind(-3)
+        shift, widening = self.expectation(bonds).chunk(2, dim=-1)
         spread = SHARPEST * widening.clamp(-MOST_WIDENING, MOST_WIDENING).exp()
-        return Conditions(nodes, pairs, bias, picks, known, self.lengths + shift, spread, graph.mask)
+        exists = picks.sum(-1, keepdim=True)
+        return Conditions(nodes, pairs, bias, picks, exists, known, self.lengths + shift, spread, graph.mask)
 
     def forward(
         self,
@@ -364,40 +386,51 @@ class FrameGraphormer(nn.Module):
         level = self.level(torch.cat(levels, dim=-1))
         nodes = conditions.nodes + level[:, None]
         move, turn = torch.zeros_like(frames.positions), torch.zeros_like(frames.positions)
-        seen = frames
+        seen, (squares, arms) = frames, squared_lengths(self.ends)
         for index, block in enumerate(self.blocks):
-            bonds = self.bonds_of(seen, conditions)
-            nodes, further, more = block(nodes, seen, bonds, self.ends, index, level, conditions)
+            bonds = bonds_of(seen, squares, arms, conditions)
+            nodes, further, more = block(nodes, seen, bonds, squares, index, level, conditions)
             move, turn = move + further, turn + more
             seen = denoised(frames, move, turn)
         mask = conditions.mask[..., None]
         return move * mask, turn * mask
 
-    def bonds_of(self, frames: Frames, conditions: Conditions) -> Bonds:
-        """Neighbours as they see each other, lengths of bonds against expectation."""
-        with full_precision(frames.positions):
-            other = conditions.others(torch.cat([frames.positions, frames.rotations.flatten(2)], dim=-1))
-            turns = frames.rotations.mT[:, :, None] @ other[..., 3:].unflatten(-1, (3, 3))
-            apart = applied(frames.rotations.mT[:, :, None], other[..., :3] - frames.positions[:, :, None])
-            ends = apart[..., None, :] + self.ends @ turns.mT
-            between = ends[..., None, :, :] - self.ends[:, None]
-            lengths = length(between)
-            deviations = self.deviations(lengths, frames, conditions)
-            scaled = apart / torch.sqrt(1 + frames.noise**2)[:, None, None, None]
-            features = torch.cat([scaled, turns.flatten(-2), deviations.flatten(-3)], dim=-1)
-        return Bonds(features, between / lengths[..., None], deviations[..., 0, :, :], turns)
 
-    def deviations(self, lengths: Tensor, frames: Frames, conditions: Conditions) -> Tensor:
-        """Deviations from expected lengths [.., resolutions, ends, ends], over the width that spread and noise give them; -1 to 1."""
-        squares = self.ends.square().sum(-1)
-        noise, rotation_noise = (
-            sigma[:, None, None, None, None] for sigma in (frames.noise, frames.rotation_noise)
-        )
-        variance = 2 * noise**2 + rotation_noise**2 * (squares[:, None] + squares)
-        resolutions = torch.tensor(RESOLUTIONS).to(lengths)[:, None, None]
-        width = (conditions.spread[..., None, :, :] * resolutions) ** 2 + variance[..., None, :, :]
-        deviation = (lengths - conditions.lengths)[..., None, :, :]
-        return deviation * torch.rsqrt(width + deviation**2)
+def bonds_of(frames: Frames, squares: Tensor, arms: Tensor, conditions: Conditions) -> Bonds:
+    """Neighbours as the first of two sees the second, lengths of bonds against expectation; see `squared_lengths`."""
+    with full_precision(frames.positions):
+        other = conditions.others(torch.cat([frames.positions, frames.rotations.flatten(2)], dim=-1))
+        inverse = frames.rotations.mT[:, :, None]
+        turns = inverse @ other[..., 3:].unflatten(-1, (3, 3))
+        apart = applied(inverse, other[..., :3] - frames.positions[:, :, None])
+        back, square = applied(turns.mT, apart), apart.square().sum(-1, keepdim=True)
+        lengths = torch.cat([apart, back, turns.flatten(-2), square], dim=-1) @ squares + arms
+        lengths = lengths.clamp(min=SMALLEST_SQUARE).sqrt()
+        deviations = deviations_of(lengths, arms, frames, conditions)
+        total = torch.sqrt(1 + frames.noise**2)[:, None, None, None]
+        features = torch.cat([apart / total, back / total, turns.flatten(-2), *deviations], dim=-1)
+    return Bonds(features, lengths, deviations[0], apart, back, turns)
+
+
+def squared_lengths(ends: Float[Tensor, "ends 3"]) -> tuple[Tensor, Tensor]:
+    """Factors [terms, pairs] of x, Q^T x, Q and |x|^2 in the squared distance of two ends (see `Bonds`), and |m|^2 + |m'|^2."""
+    first, second = ends.repeat_interleave(len(ends), 0), ends.repeat(len(ends), 1)
+    turns = -2 * outer(first, second).flatten(1)
+    factors = torch.cat([-2 * first, 2 * second, turns, torch.ones_like(first[:, :1])], dim=1)
+    return factors.mT, (first.square() + second.square()).sum(-1)
+
+
+def deviations_of(lengths: Tensor, arms: Tensor, frames: Frames, conditions: Conditions) -> list[Tensor]:
+    """Deviations from expected lengths over the width that spread and noise give them, squeezed to -1 to 1; for all resolutions."""
+    noise, turns = (sigma[:, None, None, None] ** 2 for sigma in (frames.noise, frames.rotation_noise))
+    deviation, spread = lengths - conditions.lengths, conditions.spread**2
+    square = torch.addcmul(deviation**2, turns, arms, value=1.0) + 2 * noise
+    return [deviation * torch.rsqrt(square + spread * factor**2) for factor in RESOLUTIONS]
+
+
+def modulated(nodes: Tensor, shift: Tensor, scale: Tensor) -> Tensor:
+    """Layer norm without parameters of its own, then shift and scale by the noise level."""
+    return torch.addcmul(shift, functional.layer_norm(nodes, nodes.shape[-1:]), 1 + scale)
 
 
 def denoised(frames: Frames, move: Tensor, turn: Tensor) -> Frames:
@@ -456,6 +489,17 @@ def applied(matrices: Float[Tensor, "*#batch 3 3"], vectors: Float[Tensor, "*#ba
     return (matrices @ vectors[..., None]).squeeze(-1)
 
 
-def length(vectors: Float[Tensor, "*batch 3"]) -> Float[Tensor, "*batch"]:
-    """Lengths, with a derivative at 0."""
-    return (vectors.square().sum(-1) + SMALLEST_SQUARE).sqrt()
+def outer(first: Float[Tensor, "*batch 3"], second: Float[Tensor, "*batch 3"]) -> Tensor:
+    """First times the transpose of second."""
+    return first[..., :, None] * second[..., None, :]
+
+
+def antisymmetric(matrices: Float[Tensor, "*batch 3 3"]) -> Float[Tensor, "*batch 3"]:
+    """a x b of a matrix a b^T, and the sum of such of a sum."""
+    m = matrices - matrices.mT
+    return torch.stack([m[..., 1, 2], m[..., 2, 0], m[..., 0, 1]], dim=-1)
+
+
+def length(vectors: Tensor, dim: int = -1) -> Tensor:
+    """Lengths along a dimension, with a derivative at 0."""
+    return (vectors.square().sum(dim) + SMALLEST_SQUARE).sqrt()

@@ -8,9 +8,8 @@ import copy
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
-from dig_core.models.frames import FrameGraphormer, Frames, Layer
+from dig_core.models.frames import FrameGraphormer, Frames, Layer, local
 from dig_core.structure import ResidueGraph
 
 
@@ -19,25 +18,20 @@ class PlainLayer(Layer):
 
     def attention(self, nodes: Tensor, bias: Tensor, pairs: Tensor, frames: Frames) -> Tensor:
         """What each residue hears from the others; `bias` is only asked for padding."""
-        scalars, points = self.queries_keys_values(nodes, frames)
+        (query, key, value), (from_here, there, points) = self.queries_keys_values(nodes, frames)
         product, distance = self.factors()
-        logits = product * torch.einsum("bihc,bjhc->bhij", scalars[:, :, 0], scalars[:, :, 1])
-        apart = points[:, :, None, 0] - points[:, None, :, 1]
-        logits = logits - 0.5 * distance[:, None, None] * apart.square().sum((-1, -2)).permute(0, 3, 1, 2)
-        logits = logits + self.bias(pairs).permute(0, 3, 1, 2)
-        weight = torch.softmax(logits.masked_fill(bias.isinf(), -torch.inf), dim=-1)
-        width = self.pair_value.transpose(0, 1).flatten(1)
-        pair_values = (pairs @ width).unflatten(-1, (self.heads, self.head_width))
-        values = scalars[:, None, :, 2] + pair_values
-        values = torch.einsum("bhij,bijhc->bihc", weight, values)
-        seen = torch.einsum("bhij,bjhpx->bihpx", weight, points[:, :, 2])
-        seen = (seen - frames.positions[:, :, None, None]) @ frames.rotations[:, :, None]
-        lengths = (seen.square().sum(-1) + 1e-6).sqrt()
-        return functional.linear(
-            torch.cat([part.flatten(2) for part in (values, seen, lengths)], dim=-1),
-            self.out.weight,
-            self.out.bias,
+        apart = from_here[:, :, None] - there[:, None]
+        squares = apart.square().sum((-3, -1)).permute(0, 3, 1, 2)
+        logits = (
+            product * torch.einsum("bihc,bjhc->bhij", query, key) - 0.5 * distance[:, None, None] * squares
         )
+        logits = (logits + self.bias(pairs).permute(0, 3, 1, 2)).masked_fill(bias.isinf(), -torch.inf)
+        weight = torch.softmax(logits, dim=-1)
+        width = self.pair_value.transpose(0, 1).flatten(1)
+        values = value[:, None] + (pairs @ width).unflatten(-1, (self.heads, self.head_width))
+        values = torch.einsum("bhij,bijhc->bihc", weight, values)
+        seen = torch.einsum("bhij,bjxhp->bixhp", weight, points).flatten(3)
+        return self.out(torch.cat([values.flatten(2), *local(seen, frames)], dim=-1))
 
 
 def plain(network: FrameGraphormer) -> FrameGraphormer:
