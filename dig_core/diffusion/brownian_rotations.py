@@ -114,6 +114,12 @@ class BrownianRotations(Process):
         density = rotations.angle_density(angle, sigma)
         return dimension / 3 * torch.trapezoid(density * rotations.log_density(angle, sigma), angle).item()
 
+    def prior_log_density(
+        self, y: Float[Tensor, "batch *bodies 3 3"], dimension: int
+    ) -> Float[Tensor, " batch"]:
+        """0: the uniform distribution is the measure itself."""
+        return torch.zeros_like(y.flatten(start_dim=1)[:, 0])
+
     def displaced(
         self, x: Float[Tensor, "*bodies 3 3"], vector: Float[Tensor, "*bodies 3"]
     ) -> Float[Tensor, "*bodies 3 3"]:

@@ -36,19 +36,18 @@ class Flow:
     like: State
 
     def __post_init__(self) -> None:
-        if set(self.like) != set(self.process):
-            raise ValueError(
-                f"expected a state of the fields {sorted(self.process)}; got {sorted(self.like)}. "
-                "Give each field and no other."
-            )
+        check_fields(self.process, self.like)
+        for field, own in self.process.items():
+            like = self.like[field]
+            if own.drift(like, like.new_tensor(own.maximal_time)).shape != like.shape:
+                raise ValueError(
+                    f"expected fields in which points are vectors; got {field}. Take log_density_of_bodies."
+                )
 
     @cached_property
     def range(self) -> tuple[float, float]:
         """u = ln tau of the first field at its minimal and its maximal time."""
-        own = leading(self.process)
-        ends = torch.tensor([own.minimal_time, own.maximal_time], dtype=torch.float64)
-        low, high = own.noise_to_signal(ends).log().tolist()
-        return low, high
+        return level_range(self.process)
 
     def flat(self, state: State) -> Float[Tensor, "batch coordinates"]:
         """All fields side by side, in float64."""
@@ -71,10 +70,7 @@ class Flow:
 
     def time(self, u: float) -> Float[Tensor, ""]:
         """The time at which ln tau of the first field is u."""
-        own = leading(self.process)
-        time = own.time(torch.tensor(u, dtype=torch.float64).exp())
-        # No rounding may carry it out of the process's range.
-        return time.clamp(own.minimal_time, own.maximal_time)
+        return level_time(self.process, u)
 
     def per_coordinate(
         self, value: Callable[[Process, Tensor], Tensor], u: float
@@ -89,13 +85,9 @@ class Flow:
         x = self.state(z * self.per_coordinate(_deviation, u))
         first = next(iter(x.values()))
         slope = self.flat(self.score(x, first.new_full((len(first),), float(self.time(u)))))
-        if z.requires_grad and not slope.requires_grad:
-            raise ValueError(
-                "expected a score that depends on the state with a gradient; got one without. "
-                "Take torch.no_grad out of it, and put create_graph=True into torch.autograd.grad."
-            )
+        check_gradient(z, slope)
         noise, sigma = self.per_coordinate(noise_share, u), self.per_coordinate(_sigma, u)
-        rate = self.per_coordinate(_rate, u) / float(_rate(leading(self.process), self.time(u)))
+        rate = self.per_coordinate(level_rate, u) / float(level_rate(leading(self.process), self.time(u)))
         return -rate * noise * (sigma * self.projected(slope) + noise * z)
 
     def start(self, structures: State) -> Float[Tensor, "batch coordinates"]:
@@ -135,6 +127,31 @@ class Flow:
         return norm
 
 
+def check_fields(process: Mapping[str, Process], state: State) -> None:
+    """Raise ValueError if the fields of a state are not those of the process."""
+    if set(state) != set(process):
+        raise ValueError(
+            f"expected a state of the fields {sorted(process)}; got {sorted(state)}. "
+            "Give each field and no other."
+        )
+
+
+def level_range(process: Mapping[str, Process]) -> tuple[float, float]:
+    """u = ln tau of the first field at its minimal and its maximal time."""
+    own = leading(process)
+    ends = torch.tensor([own.minimal_time, own.maximal_time], dtype=torch.float64)
+    low, high = own.noise_to_signal(ends).log().tolist()
+    return low, high
+
+
+def level_time(process: Mapping[str, Process], u: float) -> Float[Tensor, ""]:
+    """The time at which ln tau of the first field is u."""
+    own = leading(process)
+    time = own.time(torch.tensor(u, dtype=torch.float64).exp())
+    # No rounding may carry it out of the process's range.
+    return time.clamp(own.minimal_time, own.maximal_time)
+
+
 def growth(process: Process, time: Float[Tensor, ""]) -> Float[Tensor, ""]:
     """s = sqrt(1 + tau^2) = y/z."""
     return torch.sqrt(1.0 + process.noise_to_signal(time) ** 2)
@@ -150,7 +167,16 @@ def _deviation(process: Process, time: Tensor) -> Tensor:
     return process.alpha(time) * growth(process, time)
 
 
-def _rate(process: Process, time: Tensor) -> Tensor:
+def check_gradient(at: Tensor, slope: Tensor) -> None:
+    """Raise ValueError where a gradient with respect to `at` is asked for that the score does not have."""
+    if at.requires_grad and not slope.requires_grad:
+        raise ValueError(
+            "expected a score that depends on the state with a gradient; got one without. "
+            "Take torch.no_grad out of it, and put create_graph=True into torch.autograd.grad."
+        )
+
+
+def level_rate(process: Process, time: Float[Tensor, ""]) -> Float[Tensor, ""]:
     """d ln tau/dt = g^2 / (2 sigma^2)."""
     return 0.5 * (process.diffusion(time) / process.sigma(time)) ** 2
 

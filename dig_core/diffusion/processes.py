@@ -139,6 +139,12 @@ class Process(Protocol):
         noise = self.sigma(end).item() ** 2 / prior
         return 0.5 * dimension * (signal + noise - 1.0 - math.log(noise))
 
+    def prior_log_density(self, y: Float[Tensor, "batch *shape"], dimension: int) -> Float[Tensor, " batch"]:
+        """ln p_simple of y = x/alpha at the maximal time, in a subspace of this dimension, in nats."""
+        variance = (self.prior_scale() / self.alpha(torch.tensor(self.maximal_time).double()).item()) ** 2
+        squares = y.flatten(start_dim=1).square().sum(dim=1)
+        return -0.5 * (squares / variance + dimension * math.log(2.0 * math.pi * variance))
+
     def displaced(
         self, x: Float[Tensor, "*shape"], vector: Float[Tensor, "*vector"]
     ) -> Float[Tensor, "*shape"]:
