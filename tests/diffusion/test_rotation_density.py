@@ -17,7 +17,7 @@ from dig_core.diffusion.rotation_density import BodyFlow, log_density_of_bodies
 
 
 def test_the_density_of_orientations_is_that_of_their_mixture():
-    """Relative to the Haar measure, 0.001 nats; sigma ends where the mismatch of the prior is below 1e-5."""
+    """Relative to the Haar measure, within a tenth of the tolerance; sigma ends where the mismatch of the prior is below 1e-5."""
     product, count = {"rotations": BrownianRotations(0.02, 3.8)}, 12
     # Both poses at one place, of one spread: it tells nothing of them.
     data = replace(two_poses(0.0), spreads=torch.ones(2, dtype=torch.float64))
@@ -28,11 +28,11 @@ def test_the_density_of_orientations_is_that_of_their_mixture():
         return {"rotations": whole({**place, **state}, time)["rotations"]}
 
     drawn = {"rotations": data.draw(count, torch.Generator().manual_seed(0))["rotations"]}
-    found = log_density_of_bodies(score, product, drawn, tolerance=0.01)
+    found = log_density_of_bodies(score, product, drawn, tolerance=0.05)
     noise = torch.full((count,), 0.02, dtype=torch.float64)
     expected = data.log_density({**place, **drawn}, 0 * noise, noise) + 1.5 * math.log(2 * math.pi)
-    assert found.change.max().item() <= 0.01 and found.evaluations <= 600
-    torch.testing.assert_close(found.log_density, expected, rtol=0, atol=1e-3)
+    assert found.change.max().item() <= 0.05 and found.evaluations <= 600
+    torch.testing.assert_close(found.log_density, expected, rtol=0, atol=0.005)
     assert found.standard_error.max().item() == 0.0
 
 
@@ -45,9 +45,9 @@ def poses_and_density(count: int):
 def test_the_density_of_poses_is_that_of_their_mixture():
     """Within the mismatch of the uniform prior at sigma 2.33, 0.03 nats a body at most (`prior_mismatch_nats` is its mean)."""
     score, state, expected = poses_and_density(12)
-    found = log_density_of_bodies(score, PROCESS, state, tolerance=0.01)
+    found = log_density_of_bodies(score, PROCESS, state, tolerance=0.05)
     torch.testing.assert_close(found.log_density, expected, rtol=0, atol=0.04)
-    assert found.change.max().item() <= 0.01
+    assert found.change.max().item() <= 0.05
     assert {f: x.shape for f, x in found.latent.items()} == {f: x.shape for f, x in state.items()}
 
 
@@ -61,9 +61,9 @@ def test_random_probes_estimate_it_with_their_error():
 
 def test_fields_without_rotations_have_the_density_they_have_elsewhere():
     data, product = in_one_dimension(), {FIELD: as_process("linear")}
-    state = {FIELD: data.draw(10, torch.Generator().manual_seed(0))}
+    state = {FIELD: data.draw(5, torch.Generator().manual_seed(0))}
     expected = log_density(data.score(product[FIELD]), product, state, tolerance=1e-5).log_density
-    found = log_density_of_bodies(data.score(product[FIELD]), product, state, tolerance=1e-3)
+    found = log_density_of_bodies(data.score(product[FIELD]), product, state, tolerance=1e-2)
     torch.testing.assert_close(found.log_density, expected, rtol=0, atol=1e-3)
 
 
@@ -96,7 +96,7 @@ def test_the_density_does_not_change_when_all_is_turned():
     state["rotations"] = product["rotations"].prior(torch.zeros(2, 3, 3, 3).double(), generator)
     again = {"positions": state["positions"] @ turn.T, "rotations": turn @ state["rotations"]}
     one, two = (
-        log_density_of_bodies(rotation_network, product, each, tolerance=0.5) for each in (state, again)
+        log_density_of_bodies(rotation_network, product, each, tolerance=5.0) for each in (state, again)
     )
     torch.testing.assert_close(one.log_density, two.log_density, rtol=1e-7, atol=1e-6)
     assert one.latent["positions"].mean(dim=1).abs().max().item() < 1e-10
