@@ -114,14 +114,24 @@ def with_force_field_hydrogens(pdb_block: str, force_field: app.ForceField) -> t
     pdb = app.PDBFile(io.StringIO(pdb_block))
     modeller = app.Modeller(pdb.topology, pdb.positions)
     modeller.deleteWater()
+    add_hydrogens(modeller, force_field)
+    return modeller.topology, _angstrom(modeller.positions)
+
+
+def add_hydrogens(
+    modeller: app.Modeller,
+    force_field: app.ForceField | None = None,
+    variants: Sequence[str | None] | None = None,
+) -> None:
+    """Add those of pH 7 on one thread, the same way every time; a variant such as HIP stands above pH, one per residue."""
     # OpenMM places hydrogens by Python's global generator before it minimises them.
     before = random.getstate()
     random.seed(HYDROGEN_SEED)
+    platform = openmm.Platform.getPlatformByName("Reference")
     try:
-        modeller.addHydrogens(force_field, pH=7.0, platform=openmm.Platform.getPlatformByName("Reference"))
+        modeller.addHydrogens(force_field, pH=7.0, variants=variants, platform=platform)
     finally:
         random.setstate(before)
-    return modeller.topology, _angstrom(modeller.positions)
 
 
 def rdkit_molecule(topology: app.Topology, positions: Positions) -> Chem.Mol:

@@ -82,6 +82,20 @@ class Structure:
     ]  # residues of a chain by the file's header, with or without coordinates
 
 
+def pdb_download(identifier: str) -> dict[str, str]:
+    """File name and URL of an entry of the PDB, for `downloads:` of config.yaml; `pdb: {id, chain, sequence}` there is its check.
+
+    Raises:
+        ValueError: not an id of four characters, the first a digit.
+    """
+    if not re.fullmatch(r"[0-9][A-Za-z0-9]{3}", identifier):
+        raise ValueError(
+            f"expected an id of the PDB such as 1AKE; got {identifier!r}. Look it up at rcsb.org"
+        )
+    name = f"{identifier.upper()}.cif"
+    return {"name": name, "url": f"https://files.rcsb.org/download/{name}"}
+
+
 def standard_name(name: str) -> str:
     """The one of the twenty residues that a name stands for: HSD and HIP are HIS, MSE is MET (PDBFixer's table); others as they are."""
     name = VARIANTS.get(name, name)
@@ -98,6 +112,12 @@ def bonded(first: Residue, second: Residue) -> bool:
     if "C" not in first.atoms or "N" not in second.atoms:
         return False
     return math.dist(first.atoms["C"], second.atoms["N"]) < LONGEST_BOND_ANGSTROM
+
+
+def has_side_chains(residues: Sequence[Residue]) -> bool:
+    """Whether most residues but glycine have a CB."""
+    larger = [residue for residue in residues if letter(residue.name) != "G"]
+    return sum("CB" in residue.atoms for residue in larger) * 2 > len(larger)
 
 
 def read_text(path: str | Path) -> str:

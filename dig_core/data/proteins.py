@@ -1,6 +1,7 @@
 """Proteins as a network and a simulation see them: residues, where they stand in the sequence, and their backbone.
 
-`read_protein` takes what a user writes; `protein_files` reads the files behind it.
+`read_protein` takes what a user writes. `protein_files` reads the files behind it, `protein_repair` makes them ready for molecular dynamics,
+`protein_embeddings` adds what a language model or AlphaFold knows about the sequence.
 """
 
 import itertools
@@ -21,6 +22,7 @@ from dig_core.data.protein_files import (
     Residue,
     Structure,
     bonded,
+    has_side_chains,
     letter,
     read_fasta,
     read_structure,
@@ -239,13 +241,12 @@ def _peptide_chains(structure: Structure) -> dict[str, list[Residue]]:
 
 def _with_structure(residues: Sequence[Residue]) -> Protein:
     positions = [[residue.atoms[name] for name in BACKBONE] for residue in residues]
-    larger = [residue for residue in residues if letter(residue.name) != "G"]
     return Protein(
         sequence="".join(letter(residue.name) for residue in residues),
         residue_indices=_indices(residues),
         chain_indices=np.zeros(len(residues), dtype=np.int64),
         backbone_angstrom=np.array(positions, dtype=np.float32),
-        side_chains=sum("CB" in residue.atoms for residue in larger) * 2 > len(larger),
+        side_chains=has_side_chains(residues),
     )
 
 

@@ -2,6 +2,7 @@
 
 import gzip
 import os
+import re
 from functools import cache
 from pathlib import Path
 
@@ -13,7 +14,10 @@ import torch
 
 from dig_core.backbone import backbone, frames_of
 from dig_core.data.molecules import from_sequence
-from dig_core.data.protein_files import ORDER, letter, read_fasta, read_structure
+from dig_core.data.protein_embeddings import read_embeddings
+from dig_core.data.protein_files import ORDER, letter, pdb_download, read_fasta, read_structure
+from dig_core.data.protein_loops import peptide_bonds, stereocentres, torsions
+from dig_core.data.protein_repair import fixed
 from dig_core.data.proteins import (
     Protein,
     backbone_indices,
@@ -23,7 +27,7 @@ from dig_core.data.proteins import (
     protein_arrays,
     read_protein,
 )
-from dig_core.energies.openmm import force_field
+from dig_core.energies.openmm import force_field, molecular_system
 from tests.molecules_for_tests import FORCE_FIELD
 
 FIELD = force_field(FORCE_FIELD)
@@ -298,3 +302,133 @@ def test_crystal_structures_are_rebuilt_from_their_frames(name, chain):
     rebuilt = backbone(alpha, frames_of(nitrogen, alpha, carbon))[:, :4]
     error = (rebuilt - atoms).norm(dim=-1).median(dim=0).values
     assert error[0] < 0.1 and error[2] < 0.05 and error[3] < 0.15
+
+
+@pytest.mark.parametrize(
+    ("arrays", "told"),
+    [
+        ({"single": np.ones((3, 4))}, "expected sequence, and single or pair, in .*; got single"),
+        ({"sequence": "AGP"}, "got sequence"),
+        (
+            {"sequence": "AWP", "single": np.ones((3, 4))},
+            r"got 3 that first differ at 2 \(AGP expected, AWP there\)",
+        ),
+        (
+            {"sequence": "AGPG", "single": np.ones((4, 4))},
+            r"got 4 that first differ at 4 \(AGP expected, AGPG there\)",
+        ),
+        (
+            {"sequence": "AGP", "single": np.ones((4, 4))},
+            r"expected single \[3, features\] of floats in .*; got \[4, 4\]",
+        ),
+        ({"sequence": "AGP", "pair": np.ones((3, 4))}, r"expected pair \[3, 3, features\]"),
+        ({"sequence": "AGP", "single": np.ones((3, 4), dtype=int)}, "of int64"),
+        ({"sequence": "AGP", "single": np.full((3, 4), np.nan)}, "expected finite values of single"),
+    ],
+)
+def test_bad_embeddings_are_told(tmp_path, arrays, told):
+    np.savez(tmp_path / "bad.npz", **arrays)
+    with pytest.raises(ValueError, match=told):
+        read_embeddings(tmp_path / "bad.npz", bare("AGP"))
+
+
+def test_embeddings(tmp_path):
+    path = tmp_path / "good.npz"
+    np.savez(path, sequence="AGP", single=np.ones((3, 4), dtype=np.float16), pair=np.ones((3, 3, 2)))
+    found = read_embeddings(path, bare("AGP"))
+    assert {key: (value.shape, value.dtype) for key, value in found.items()} == {
+        "single_embedding": ((3, 4), np.float32),
+        "pair_embedding": ((3, 3, 2), np.float32),
+    }
+    path.write_text("no npz")
+    with pytest.raises(ValueError, match="expected an npz file; got"):
+        read_embeddings(path, bare("AGP"))
+
+
+def test_entries_of_the_pdb_by_id():
+    assert pdb_download("1ake") == {"name": "1AKE.cif", "url": "https://files.rcsb.org/download/1AKE.cif"}
+    with pytest.raises(ValueError, match="expected an id of the PDB such as 1AKE; got 'ake'"):
+        pdb_download("ake")
+
+
+def ubiquitin(folder: Path, change=lambda line: line) -> str:
+    """The file of ubiquitin with every line of an atom changed, or left out where the change is empty."""
+    lines = (MIRROR / "proteins/1ubi.pdb").read_text().splitlines(keepends=True)
+    return written(folder, "".join(change(line) if line.startswith("ATOM") else line for line in lines))
+
+
+def number(line: str) -> int:
+    return int(line[22:26])
+
+
+@real_files
+@pytest.mark.parametrize(
+    ("name", "chain", "atoms", "said"),
+    [
+        ("proteins/1ubi.pdb", None, 1231, "removed 81 HOH; hydrogens"),
+        ("proteins/ai2bmd_chig.pdb", None, 175, "without a name: hydrogens"),
+        ("md/adk_dims/adk_open.pdb", None, 3341, "chain 4AKE: kept 3 HID as named"),
+        ("proteins/6m0j.cif.gz", "E", 2993, "atoms in GLN 493; left out chain A \\(597 residues\\); removed 80 HOH, 5 NAG, 1 ZN, 1 CL"),
+    ],
+)  # fmt: skip
+def test_real_files_are_made_ready_for_a_force_field(capsys, name, chain, atoms, said):
+    topology, positions = fixed(str(MIRROR / name), chain)
+    assert re.search(rf"^.*{said}.*\n$", capsys.readouterr().out)
+    assert positions.shape == (atoms, 3)
+    assert molecular_system(topology, FIELD, 3.0).getNumParticles() == atoms
+    protein = real(name, chain)
+    rows = backbone_indices(topology)
+    np.testing.assert_allclose(positions[rows], protein.backbone_angstrom, atol=2e-3)
+
+
+@real_files
+def test_a_gap_is_modelled_by_l_residues_with_trans_bonds(tmp_path, capsys):
+    path = ubiquitin(tmp_path, lambda line: "" if 46 <= number(line) <= 48 else line)
+    topology, positions = fixed(path, residues=[38, 58])
+    assert "modelled ALA, GLY, LYS after PHE 45" in capsys.readouterr().out
+    assert [residue.id for residue in topology.residues()] == [str(k) for k in range(38, 59)]
+    bonds, centres = list(peptide_bonds(topology)), list(stereocentres(topology))
+    assert np.abs(torsions(positions, bonds)).min() > np.radians(150)
+    assert (np.abs(torsions(positions, centres) - np.radians(34)) < np.radians(10)).all()
+    lengths = [np.linalg.norm(positions[c] - positions[n]) for _, c, n, _ in bonds]
+    assert min(lengths) > 1.25 and max(lengths) < 1.45
+    distances = np.linalg.norm(positions[:, None] - positions[None], axis=-1)
+    assert distances[np.triu_indices(len(positions), 1)].min() > 0.9
+
+
+@real_files
+def test_modified_residues_side_chains_and_protonation(tmp_path, capsys):
+    def change(line):
+        if number(line) == 6 and line[12:16].strip() not in ("N", "CA", "C", "O"):
+            return ""
+        if number(line) == 1:
+            return line.replace(" SD  MET", "SE   MET").replace("MET", "MSE").replace("ATOM  ", "HETATM")
+        return line.replace("HIS A  68", "HSP A  68").replace("ASP A  21", "ASH A  21")
+
+    topology, positions = fixed(ubiquitin(tmp_path, change))
+    said = capsys.readouterr().out
+    for words in (
+        "replaced MSE 1 by MET",
+        "added 6 heavy atoms to MET 1, LYS 6",
+        "kept 1 ASH, 1 HIP as named",
+    ):
+        assert words in said
+    assert len(positions) == 1231 + 2
+    assert molecular_system(topology, FIELD, 3.0).getNumParticles() == len(positions)
+
+
+@real_files
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (lambda line: "" if 30 <= number(line) < 40 else line, "expected at most 5 missing residues in a row; got 10 between LYS 29 and GLN 40"),
+        (lambda line: line.replace("ASP A  21", "LIG A  21"), "got LIG 21"),
+        (lambda line: f"{line[:30]}{-float(line[30:38]):8.3f}{line[38:]}", "expected L residues in .*; got the mirror image of MET 1"),
+        (lambda line: line if line[12:16].strip() in ("N", "CA", "C", "O") else "", "expected side chains in .*; got a backbone alone"),
+        (lambda line: "" if number(line) == 30 else line.replace("ASP", "ASN"), "and its residues are not named"),
+    ],
+)  # fmt: skip
+def test_what_no_simulation_may_start_from_is_told(tmp_path, change, told):
+    with pytest.raises(ValueError, match=told) as caught:
+        fixed(ubiquitin(tmp_path, change))
+    assert "\n" not in str(caught.value)
