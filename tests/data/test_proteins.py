@@ -363,20 +363,20 @@ def number(line: str) -> int:
 
 @real_files
 @pytest.mark.parametrize(
-    ("name", "chain", "atoms", "said"),
+    ("name", "chain", "residues", "atoms", "said"),
     [
-        ("proteins/1ubi.pdb", None, 1231, "removed 81 HOH; hydrogens"),
-        ("proteins/ai2bmd_chig.pdb", None, 175, "without a name: hydrogens"),
-        ("md/adk_dims/adk_open.pdb", None, 3341, "chain 4AKE: kept 3 HID as named"),
-        ("proteins/6m0j.cif.gz", "E", 2993, "atoms in GLN 493; left out chain A \\(597 residues\\); removed 80 HOH, 5 NAG, 1 ZN, 1 CL"),
+        ("proteins/1ubi.pdb", None, None, 1231, "removed 81 HOH; hydrogens"),
+        ("proteins/ai2bmd_chig.pdb", None, None, 175, "without a name: hydrogens"),
+        ("md/adk_dims/adk_open.pdb", None, [120, 140], 346, "4AKE: kept 2 HID as named; left out 193 residues outside"),
+        ("proteins/6m0j.cif.gz", "E", None, 2993, "atoms in GLN 493; left out chain A \\(597 residues\\); removed 80 HOH, 5 NAG, 1 ZN, 1 CL"),
     ],
 )  # fmt: skip
-def test_real_files_are_made_ready_for_a_force_field(capsys, name, chain, atoms, said):
-    topology, positions = fixed(str(MIRROR / name), chain)
+def test_real_files_are_made_ready_for_a_force_field(capsys, name, chain, residues, atoms, said):
+    topology, positions = fixed(str(MIRROR / name), chain, residues)
     assert re.search(rf"^.*{said}.*\n$", capsys.readouterr().out)
     assert positions.shape == (atoms, 3)
     assert molecular_system(topology, FIELD, 3.0).getNumParticles() == atoms
-    protein = real(name, chain)
+    protein = read_protein({"pdb": str(MIRROR / name), "chain": chain, "residues": residues})
     rows = backbone_indices(topology)
     np.testing.assert_allclose(positions[rows], protein.backbone_angstrom, atol=2e-3)
 
