@@ -207,7 +207,7 @@ class Layer(nn.Module):
             scaled = by_head(from_here) * distance[:, None, None]
             queries = torch.cat([by_head(query * product), scaled, torch.ones_like(squares)], dim=-1)
             keys = torch.cat([by_head(key), by_head(there), squares], dim=-1)
-            return queries @ keys.mT + bias
+            return (queries @ keys.mT).add_(bias)  # in place: the largest tensors of a long sequence
 
     def pair_values(self, weight: Tensor, pairs: Tensor) -> Tensor:
         """sum_j w_ij V z_ij for all heads [batch, residues, heads, head_width].
