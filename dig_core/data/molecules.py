@@ -15,7 +15,7 @@ import openmm.app as app
 import openmm.unit as unit
 from jaxtyping import Float
 from rdkit import Chem
-from rdkit.Chem import AllChem, rdDetermineBonds, rdMolDescriptors, rdmolops
+from rdkit.Chem import AllChem, rdDetermineBonds, rdMolDescriptors, rdmolops, rdMolTransforms
 
 from dig_core.units import ANGSTROM_PER_NM
 
@@ -32,11 +32,13 @@ ISOLEUCINE = {("ILE", "CG1"): "CG2", ("ILE", "CG2"): "CG1"}
 EMBEDDING_SEED = 1
 HYDROGEN_SEED = 1
 BOND_ORDER_ITERATIONS = 100_000  # the search is exponential: beyond some 70 atoms it would not end
+# Before proline distance geometry makes cis and trans alike; which one it is stays so in any molecular dynamics.
+PROLINE_OMEGA = Chem.MolFromSmarts("[CX4][CX3](=[OX1])-!@[NX3;R][CX4;R;$(CC(=O)[#7,#8])]")
 PEPTIDE_BOND = Chem.MolFromSmarts("[CX3](=[OX1])-!@[NX3;$(N[#6;!$(C=O)])]")
 
 
 def from_sequence(sequence: str, force_field: app.ForceField) -> tuple[app.Topology, Positions]:
-    """Build a peptide such as `ACE-ALA-NME`, `ALA-GLY-SER` or `GYDPETGTWG` (L residues, pH 7, extended by nothing but chance).
+    """Build a peptide such as `ACE-ALA-NME`, `ALA-GLY-SER` or `GYDPETGTWG` (L residues, trans peptide bonds, pH 7, otherwise folded by chance).
 
     Raises:
         ValueError: a name that is neither one of the 20 residues nor a cap at its own end.
@@ -212,6 +214,8 @@ def _embed(molecule: Chem.Mol) -> None:
         raise ValueError(
             f"expected a molecule that distance geometry can embed; got {formula}. Give a PDB file instead"
         )
+    for alpha, carbon, _, nitrogen, following in molecule.GetSubstructMatches(PROLINE_OMEGA):
+        rdMolTransforms.SetDihedralDeg(molecule.GetConformer(), alpha, carbon, nitrogen, following, 180.0)
     AllChem.MMFFOptimizeMolecule(molecule)
 
 

@@ -114,7 +114,7 @@ def test_bad_pdb_files_are_told(tmp_path, text):
         from_pdb(str(path))
 
 
-@pytest.mark.parametrize("sequence", ["GYDPETGTWG", "ACE-PRO-GLY-ALA-NME"])
+@pytest.mark.parametrize("sequence", ["GYDPETGTWG", "ACE-PRO-GLY-PRO-NME"])
 def test_longer_peptides_have_trans_bonds_and_one_letter_codes(sequence):
     topology, positions = from_sequence(sequence, FIELD)
     atoms = {(atom.residue.index, atom.name): positions[atom.index] for atom in topology.atoms()}
