@@ -1,5 +1,7 @@
 """Symmetries of the score network of proteins in float64 with all weights random, and what a small one learns."""
 
+import subprocess
+import sys
 from dataclasses import fields
 
 import numpy as np
@@ -7,7 +9,7 @@ import pytest
 import torch
 
 from dig_core import rotations
-from dig_core.models.frames import FrameGraphormer
+from dig_core.models.frames import FrameGraphormer, Frames, bonds_of, squared_lengths, turned
 from dig_core.structure import ResidueGraph
 from tests.models.frames_plain import plain, plain_output
 
@@ -130,9 +132,7 @@ def test_equals_the_plain_path():
 
 
 def test_equals_the_plain_path_in_single_precision():
-    network = tiny_network().float()
-    graph = ResidueGraph(*(v.float() if v.is_floating_point() else v for v in vars(sequence()).values()))
-    values = [v.float() for v in structures()]
+    network, graph, values = single_precision()
     found, expected = output(network, graph, values), plain_output(plain(network), values, graph)
     for one, other in zip(found, expected, strict=True):
         assert (one - other).abs().max() < 1e-5 * other.abs().max()
@@ -173,3 +173,94 @@ def test_paper_scale_can_be_built():
     with torch.device("meta"):
         network = FrameGraphormer(layers=12, blocks=4, width=768, pair_width=256, heads=32, points=4)
     assert 50e6 < sum(weights.numel() for weights in network.parameters()) < 200e6
+
+
+def test_forces_and_torques_are_derivatives_of_squared_lengths():
+    """What bonds do to frames, from the product with the factors of `squared_lengths`, against autograd through the geometry itself."""
+    network, (x, r, *noise) = tiny_network(), structures(count=1)
+    conditions, (squares, arms) = network.conditions(sequence()), squared_lengths(network.ends)
+    motion = torch.zeros(1, 7, 6, dtype=torch.float64, requires_grad=True)
+    moved = Frames(x + (r @ motion[..., :3, None])[..., 0], r @ turned(motion[..., 3:]), *noise)
+    bonds = bonds_of(moved, squares, arms, conditions)
+    tension = torch.randn(bonds.lengths.shape, generator=torch.Generator().manual_seed(1)).double()
+    energy = 0.5 * (tension * bonds.lengths**2 * conditions.exists).sum()
+    (slope,) = torch.autograd.grad(energy, motion)
+    weights = 0.5 * (tension * conditions.exists) @ squares.mT
+    force, (first, second) = bonds.pulled(weights), bonds.twisted(weights)
+    lab = (r[:, :, None] @ force[..., None])[..., 0]
+    force = (r.mT @ (lab.sum(2) - conditions.gathered(lab))[..., None])[..., 0]
+    torque = first.sum(2) + conditions.gathered(second)
+    torch.testing.assert_close(torch.cat([force, torque], dim=-1), -slope)
+
+
+def test_turned_is_a_rotation_about_the_vector_that_short_vectors_give_in_full():
+    vectors = 3 * torch.randn(10, 3, generator=torch.Generator().manual_seed(0)).double()
+    found = rotations.logarithm(turned(vectors))
+    length = vectors.norm(dim=-1, keepdim=True)
+    torch.testing.assert_close(found, vectors / length * 2 * torch.atan(length / 2))
+
+
+def test_learns_to_denoise_two_structures():
+    """The noise of a known structure can be read off exactly: far below the loss of 1 for each output that a new network has."""
+    torch.manual_seed(0)
+    network = FrameGraphormer(2, 2, 32, 16, 4, 2)
+    clean, turns, *_ = (v.float() for v in structures(4, 2))
+    residues = {
+        "residue_types": np.arange(4),
+        "residue_indices": np.arange(4),
+        "chain_indices": np.zeros(4, int),
+    }
+    graph = ResidueGraph.from_arrays(residues)
+    optimizer = torch.optim.Adam(network.parameters(), lr=4e-3)
+    generator = torch.Generator().manual_seed(0)
+
+    def loss(batch: int) -> torch.Tensor:
+        which = torch.randint(2, (batch,), generator=generator)
+        noise = 0.05 * 10 ** torch.rand(batch, generator=generator)
+        eps, twist = (torch.randn(batch, 4, 3, generator=generator) for _ in range(2))
+        eps = eps - eps.mean(1, keepdim=True)
+        x, r = clean[which] + noise[:, None, None] * eps, turns[which]
+        r = r @ rotations.exponential(noise[:, None, None] * twist)
+        move, turn = network(x, r, noise, noise, network.conditions(graph))
+        return (move - move.mean(1, keepdim=True) + eps).square().mean() + (turn + twist).square().mean()
+
+    for _ in range(150):
+        optimizer.zero_grad()
+        loss(64).backward()
+        torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
+        optimizer.step()
+    with torch.no_grad():
+        assert loss(512) < 0.5
+
+
+def single_precision():
+    """The tiny network, its sequence and structures in float32."""
+    graph = ResidueGraph(*(v.float() if v.is_floating_point() else v for v in vars(sequence()).values()))
+    return tiny_network().float(), graph, [v.float() for v in structures()]
+
+
+def test_products_in_bfloat16_cost_their_rounding_and_no_more():
+    """Eight bits of a product; were positions rounded as well, bonds at a noise of 0.01 would mean nothing."""
+    network, graph, values = single_precision()
+    whole = output(network, graph, values)
+    network.products = torch.bfloat16
+    for rounded, exact in zip(output(network, graph, values), whole, strict=True):
+        errors = (rounded - exact).flatten(1).norm(dim=1) / exact.flatten(1).norm(dim=1)
+        assert rounded.dtype == torch.float32
+        assert errors.min() > 1e-5 and errors.max() < 0.05
+
+
+def test_the_network_compiles_as_one_graph():
+    """No part of it falls back to Python; the code that is made from the graph is torch's own matter."""
+    code = """
+import torch
+from tests.models.test_frames import assert_close, output, single_precision
+network, graph, values = single_precision()
+plain = output(network, graph, values)
+network.compile(backend="eager", fullgraph=True)
+assert_close(output(network, graph, values), plain, 1e-5)
+network.products = torch.bfloat16
+assert all(part.isfinite().all() for part in output(network, graph, values))
+"""
+    # In a process of its own: the type checks of the tests are not made to be compiled.
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=300)
