@@ -33,7 +33,7 @@ ENDS = ((-0.527, 1.359, 0.0), (0.0, 0.0, 0.0), (1.525, 0.0, 0.0))
 NEXT = ((3.2, 4.5, 5.1), (2.43, 3.8, 4.6), (1.33, 2.43, 3.2))
 STEP = 2.4  # Angstrom that each further residue adds to them
 SHARPEST, RESOLUTIONS = 0.02, (1.0, 4.0, 16.0)  # widths at which deviations are seen, in units of the data
-MOST_WIDENING = 5.0
+MOST_WIDENING = 5.0  # ln of a factor, so that its exponential never overflows
 # About how much of the noise a block leaves: the sharpness with which the next one looks.
 RESIDUAL_NOISE = 0.5
 SMALLEST_SQUARE = 1e-6  # of a length, so that it has a derivative
@@ -386,12 +386,12 @@ class FrameGraphormer(nn.Module):
         level = self.level(torch.cat(levels, dim=-1))
         nodes = conditions.nodes + level[:, None]
         move, turn = torch.zeros_like(frames.positions), torch.zeros_like(frames.positions)
-        seen, (squares, arms) = frames, squared_lengths(self.ends)
+        squares, arms = squared_lengths(self.ends)
         for index, block in enumerate(self.blocks):
+            seen = denoised(frames, move, turn) if index else frames
             bonds = bonds_of(seen, squares, arms, conditions)
             nodes, further, more = block(nodes, seen, bonds, squares, index, level, conditions)
             move, turn = move + further, turn + more
-            seen = denoised(frames, move, turn)
         mask = conditions.mask[..., None]
         return move * mask, turn * mask
 
@@ -424,7 +424,7 @@ def deviations_of(lengths: Tensor, arms: Tensor, frames: Frames, conditions: Con
     """Deviations from expected lengths over the width that spread and noise give them, squeezed to -1 to 1; for all resolutions."""
     noise, turns = (sigma[:, None, None, None] ** 2 for sigma in (frames.noise, frames.rotation_noise))
     deviation, spread = lengths - conditions.lengths, conditions.spread**2
-    square = torch.addcmul(deviation**2, turns, arms, value=1.0) + 2 * noise
+    square = deviation**2 + turns * arms + 2 * noise
     return [deviation * torch.rsqrt(square + spread * factor**2) for factor in RESOLUTIONS]
 
 
