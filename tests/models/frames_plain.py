@@ -9,7 +9,8 @@ import copy
 import torch
 from torch import Tensor
 
-from dig_core.models.frames import FrameGraphormer, Frames, Layer, local
+from dig_core.models.frames import FrameGraphormer
+from dig_core.models.point_attention import Frames, Layer, local
 from dig_core.structure import ResidueGraph
 
 

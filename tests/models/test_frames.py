@@ -9,7 +9,8 @@ import pytest
 import torch
 
 from dig_core import rotations
-from dig_core.models.frames import FrameGraphormer, Frames, bonds_of, squared_lengths, turned
+from dig_core.models.frames import FrameGraphormer, bonds_of, squared_lengths, turned
+from dig_core.models.point_attention import Frames
 from dig_core.structure import ResidueGraph
 from tests.models.frames_plain import plain, plain_output
 
@@ -141,7 +142,10 @@ def test_equals_the_plain_path_in_single_precision():
 def test_a_sequence_of_each_structure_equals_one_that_is_shared():
     network, values, own = tiny_network(), structures(), sequence()
     each = ResidueGraph(*(v.expand(3, *v.shape[1:]) for v in vars(own).values()))
-    assert_close(output(network, each, values), output(network, own, values))
+    expected = output(network, own, values)
+    assert_close(output(network, each, values), expected)
+    repeated = network.conditions(own).of(torch.zeros(3, dtype=torch.long))
+    assert_close(network(*values, repeated), expected)
 
 
 def test_a_new_network_returns_nothing_and_learns_from_the_first_step():
