@@ -4,14 +4,18 @@ The constants were measured on one of two busy cores of an AMD EPYC server with 
 asked of a cluster, the estimate before a run), not to promise. Nothing is computed with them.
 """
 
+import gzip
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
 from dig_core.settings.analytic import AnalyticStudy, AnyStudy
 from dig_core.settings.data import Target
-from dig_core.settings.protein import ProteinTarget
+from dig_core.settings.protein import ProteinStudy, ProteinTarget
 from dig_core.settings.study import Study
 
+# A network that draws structures, trained on frames.
+Structures = Study | ProteinStudy
 SECONDS_PER_NS = 25.0  # OpenMM's Reference platform, 22 atoms, 2 fs, Generalized-Born, biased
 GENTLE_STEPS = 20  # of a relaxation, before the others
 MILLISECONDS_PER_TRAINED_STRUCTURE = 3.8  # forward and backward, 4 layers of width 96
@@ -32,9 +36,9 @@ COPIES = 8  # of frames and samples, while they are read, weighed, compared
 COMPRESSION = 4.0  # of a trajectory on disk (xtc) against float32
 HOLD_FRAMES = (
     "simulate", "simulate_competitor", "prepare", "prepare_reference", "train", "interpolate", "evaluate",
-    "estimate_density", "condense_reference",
+    "evaluate_protein", "estimate_density", "condense_reference", "condense_frames",
 )  # fmt: skip
-HOLD_SAMPLES = ("sample", "sample_shard", "gather_samples", "relax", "evaluate")
+HOLD_SAMPLES = ("sample", "sample_shard", "gather_samples", "relax", "evaluate", "evaluate_protein")
 # Of residues and caps with their hydrogens, at neutral pH; any other residue counts as an average one.
 RESIDUE_ATOMS = {
     "ACE": 6, "NME": 6, "NH2": 3, "GLY": 7, "ALA": 10, "CYX": 10, "SER": 11, "CYS": 11, "ASP": 12, "ASN": 14, "THR": 14,
@@ -42,6 +46,7 @@ RESIDUE_ATOMS = {
     "LYS": 22, "TRP": 24, "ARG": 24,
 }  # fmt: skip
 AVERAGE_RESIDUE = 16
+GZIP = b"\x1f\x8b"
 UNKNOWN_ATOMS = 3000  # of a file that is not there yet
 # Asked of a cluster: a slow node must not end a good job.
 SAFETY = 4.0
@@ -87,7 +92,7 @@ def cost(rule: str, study: AnyStudy | None) -> Cost:
     return Cost(SECONDS_TO_START, 1.0)
 
 
-def simulation_cost(study: Study, replica: str) -> Cost:
+def simulation_cost(study: Structures, replica: str) -> Cost:
     """Return the estimate for one run of molecular dynamics."""
     run = study.data.dynamics(replica)
     time_ns = run.duration_ns + (run.bias.build_duration_ns if run.bias else 0.0)
@@ -97,14 +102,14 @@ def simulation_cost(study: Study, replica: str) -> Cost:
     return Cost(SECONDS_TO_START + seconds, 1e-6 * frames * _atoms(study) * BYTES_PER_ATOM_AND_FRAME)
 
 
-def training_cost(study: Study) -> Cost:
+def training_cost(study: Structures) -> Cost:
     """Return the estimate for training the score network."""
     structures = study.training.steps * study.training.batch_size
     seconds = 1e-3 * MILLISECONDS_PER_TRAINED_STRUCTURE * structures * _network_factor(study)
     return Cost(SECONDS_TO_START + seconds, 4e-6 * 4 * _parameters(study))
 
 
-def exploration_cost(study: Study) -> Cost:
+def exploration_cost(study: Structures) -> Cost:
     """Return the estimate for the structures of the pre-training."""
     if study.pretraining is None:
         return Cost(0.0, 0.0)
@@ -119,7 +124,7 @@ def exploration_cost(study: Study) -> Cost:
     return Cost(SECONDS_TO_START + seconds, 4e-6 * frames * floats)
 
 
-def pretraining_cost(study: Study) -> Cost:
+def pretraining_cost(study: Structures) -> Cost:
     """Return the estimate for training from energies: a step with the Fokker-Planck equation costs some eleven others."""
     if study.pretraining is None:
         return Cost(0.0, 0.0)
@@ -129,7 +134,7 @@ def pretraining_cost(study: Study) -> Cost:
     return Cost(SECONDS_TO_START + seconds, 4e-6 * 4 * _parameters(study))
 
 
-def relaxation_cost(study: Study) -> Cost:
+def relaxation_cost(study: Structures) -> Cost:
     """Return the estimate for the relaxation of the samples."""
     relaxation, samples = study.sampler.relaxation, study.sampler.samples
     if relaxation is None:
@@ -139,7 +144,7 @@ def relaxation_cost(study: Study) -> Cost:
     return Cost(SECONDS_TO_START + seconds, 1e-6 * samples * _atoms(study) * BYTES_PER_ATOM_AND_FRAME)
 
 
-def density_cost(study: Study) -> Cost:
+def density_cost(study: Structures) -> Cost:
     """Return the estimate for the log densities; an exact divergence goes backwards once per dimension."""
     density = study.density
     if density is None:
@@ -153,7 +158,7 @@ def density_cost(study: Study) -> Cost:
     return _drawing_cost(study, density.draws + structures, evaluations)
 
 
-def interpolation_cost(study: Study) -> Cost:
+def interpolation_cost(study: Structures) -> Cost:
     """Return the estimate for paths between two states; a step of the flow takes six evaluations, of order five."""
     interpolation = study.interpolation
     if interpolation is None:
@@ -163,7 +168,7 @@ def interpolation_cost(study: Study) -> Cost:
     return _drawing_cost(study, 2 * points, evaluations)
 
 
-def comparison_cost(study: Study) -> Cost:
+def comparison_cost(study: Structures) -> Cost:
     """Return the estimate for the comparison of solvers."""
     comparison = study.evaluation.sampler_comparison
     if comparison is None:
@@ -194,7 +199,7 @@ def memory_MB(rule: str, study: AnyStudy) -> int:
     return LIBRARIES_MB + round(1e-6 * (_bytes_of_structures(rule, study) + _bytes_of_a_batch(rule, study)))
 
 
-def _bytes_of_structures(rule: str, study: Study) -> float:
+def _bytes_of_structures(rule: str, study: Structures) -> float:
     """Of frames and samples, with the copies that are made of them."""
     atoms, data = _atoms(study), study.data
     if data.source == "simulate":
@@ -208,13 +213,13 @@ def _bytes_of_structures(rule: str, study: Study) -> float:
     return COPIES * (frames * (rule in HOLD_FRAMES) + samples * (rule in HOLD_SAMPLES))
 
 
-def _bytes_of_a_batch(rule: str, study: Study) -> float:
+def _bytes_of_a_batch(rule: str, study: Structures) -> float:
     if rule not in ("train", "pretrain", "sample", "interpolate", "compare_samplers"):
         return 0.0
     batch = study.sampler.batch_size if rule in ("sample", "compare_samplers") else study.training.batch_size
     kept_layers = 1 if rule in ("sample", "compare_samplers") else study.model.layers
-    # Attention scores per head and some twenty activations per atom, each a float32.
-    floats = _atoms(study) * (study.model.heads * _atoms(study) * 3 + 20 * study.model.width)
+    # Attention scores per head and some twenty activations per atom or residue, each a float32.
+    floats = _nodes(study) * (study.model.heads * _nodes(study) * 3 + 20 * study.model.width)
     return 4.0 * batch * kept_layers * floats
 
 
@@ -233,7 +238,7 @@ def plan(jobs: list[tuple[str, str, Cost]], cores: int) -> tuple[float, float]:
     return max(chain, total / max(cores, 1)), sum(job.megabytes for _, _, job in jobs)
 
 
-def _drawing_cost(study: Study, structures: int, evaluations: int) -> Cost:
+def _drawing_cost(study: Structures, structures: int, evaluations: int) -> Cost:
     seconds = 1e-3 * MILLISECONDS_PER_EVALUATION * evaluations * _network_factor(study)
     return Cost(SECONDS_TO_START + seconds, 1e-6 * structures * _atoms(study) * BYTES_PER_ATOM_AND_FRAME)
 
@@ -243,18 +248,21 @@ def _evaluations(solver: str, steps: int) -> int:
     return 2 * steps - 1 if solver == "probability_flow" else steps
 
 
-def _network_factor(study: Study) -> float:
+def _network_factor(study: Structures) -> float:
     size = study.model.layers * study.model.width**2 / (4 * 96**2)
-    # A residue costs a network over frames about what an atom costs one over atoms.
-    tokens = _atoms(study) / (AVERAGE_RESIDUE if study.kind == "protein" else 1)
-    return max(size, 0.1) * max(tokens, 4.0) / 22.0
+    return max(size, 0.1) * max(_nodes(study), 4.0) / 22.0
 
 
-def _parameters(study: Study) -> float:
+def _parameters(study: Structures) -> float:
     return 12.0 * study.model.layers * study.model.width**2
 
 
-def _atoms(study: Study) -> int:
+def _nodes(study: Structures) -> float:
+    """Of the network: atoms, or residues. A residue costs a network over frames about what an atom costs one over atoms."""
+    return _atoms(study) / (AVERAGE_RESIDUE if study.kind == "protein" else 1)
+
+
+def _atoms(study: Structures) -> int:
     return max(_target_atoms(target) for target in study.targets.values())
 
 
@@ -267,5 +275,18 @@ def _target_atoms(target: Target | ProteinTarget) -> int:
     if getattr(target, "smiles", None):
         return 2 * sum(letter.isalpha() for letter in target.smiles)
     if target.pdb and Path(target.pdb).is_file():
-        return sum(line.startswith(("ATOM", "HETATM")) for line in Path(target.pdb).read_text().splitlines())
+        return sum(line.startswith((b"ATOM", b"HETATM")) for line in _lines(Path(target.pdb)))
+    if getattr(target, "fasta", None) and Path(target.fasta).is_file():
+        letters = sum(len(line.strip()) for line in _lines(Path(target.fasta)) if not line.startswith(b">"))
+        return AVERAGE_RESIDUE * letters
     return UNKNOWN_ATOMS
+
+
+def _lines(path: Path) -> list[bytes]:
+    content = path.read_bytes()
+    if content.startswith(GZIP):
+        try:
+            content = gzip.decompress(content)
+        except (OSError, EOFError, zlib.error):  # a damaged file is told of by the rule that reads it
+            return []
+    return content.splitlines()

@@ -1,5 +1,5 @@
 rule evaluate_protein:
-    """Compare the samples of a protein with its held-out replica, the noise floor, and samples that do not know the sequence."""
+    """Compare the samples of a protein with its held-out replica, the noise floor and other sequences."""
     input:
         samples="results/{system}/{target}/samples.npz",
         dataset="results/{system}/dataset.npz",
@@ -44,7 +44,7 @@ rule evaluate_protein:
 
 
 rule condense_frames:
-    """Condense a replica into the corners of its residues (N, CA, C), as they are bundled with the project (data/bundled)."""
+    """Condense a replica into N, CA and C of its residues, as they are bundled with the project."""
     input:
         frames="results/{system}/{target}/simulation/{replica}.npz",
     output:

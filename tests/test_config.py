@@ -1,6 +1,7 @@
 """Settings: the shipped files are valid, mistakes give one helpful line, and the schema is in step."""
 
 import copy
+import gzip
 import json
 import subprocess
 import sys
@@ -10,14 +11,17 @@ import pytest
 import yaml
 
 from dig_core import costs
-from dig_core.config import load_config, load_study, main, plain, schema
+from dig_core.config import describe, load_config, load_study, main, plain, schema
 from dig_core.settings.fields import RESERVED_NAMES
 from dig_core.settings.study import Study
 from dig_core.settings.validation import ConfigError, validated
 
 ROOT = Path(__file__).parents[1]
 SHIPPED = sorted((ROOT / "config" / "systems").glob("*.yaml"))
-ALANINE = yaml.safe_load((ROOT / "config/systems/alanine_dipeptide.yaml").read_text())
+ALANINE, PEPTIDES = (
+    yaml.safe_load((ROOT / f"config/systems/{name}.yaml").read_text())
+    for name in ("alanine_dipeptide", "peptides")
+)
 
 PRETRAINING = {
     "structures": {
@@ -35,9 +39,9 @@ PRETRAINING = {
 }
 
 
-def changed(path: str, value: object) -> dict:
-    """Return the alanine study with one value replaced (or added); `path` has dots."""
-    values = copy.deepcopy(ALANINE)
+def changed(path: str, value: object, base: dict = ALANINE) -> dict:
+    """Return a study with one value replaced (or added); `path` has dots."""
+    values = copy.deepcopy(base)
     *parents, last = path.split(".")
     section = values
     for key in parents:
@@ -75,7 +79,7 @@ def mistake(folder: Path, values: object, name: str = "study") -> str:
 
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
 def test_shipped_studies_are_valid(path):
-    assert load_study(path).kind in ("molecule", "analytic")
+    assert load_study(path).kind in ("molecule", "analytic", "protein")
 
 
 def test_shipped_workflow_names_shipped_studies():
@@ -199,6 +203,97 @@ def test_mistake_gives_one_line(tmp_path, path, value, told):
     assert "got" in text or "found none" in text
     for part in told:
         assert part in text
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "told"),
+    [
+        (
+            "targets",
+            {"one": {"sequence": "GA", "held_out": True}, "two": {"sequence": "AG", "held_out": True}},
+            ["a target that is trained on", "held_out: true for all"],
+        ),
+        (
+            "targets.SAPS",
+            {"sequence": "GA", "fasta": "own.fasta"},
+            ["targets.SAPS", "got sequence and fasta"],
+        ),
+        ("targets.SAPS", {}, ["targets.SAPS", "sequence, fasta, pdb; got none"]),
+        ("targets.SAPS", {"smiles": "CCO"}, ["targets.SAPS", "'smiles'"]),
+        (
+            "targets.SAPS",
+            {"sequence": "GA", "chain": "A"},
+            ["targets.SAPS", "chain or residues; got sequence"],
+        ),
+        ("targets.SAPS", {"fasta": "own.fasta", "residues": [1, 2]}, ["a PDB file", "got fasta"]),
+        ("targets.SAPS", {"pdb": "own.pdb", "residues": [1]}, ["targets.SAPS.residues"]),
+        ("targets.SAPS", {"sequence": "GA", "heldout": True}, ["targets.SAPS", "Did you mean 'held_out'?"]),
+        ("targets.SAPS", {"fasta": "nowhere.fasta"}, ["nowhere.fasta", "found none"]),
+        ("targets.SAPS", {"pdb": "nowhere.cif"}, ["nowhere.cif", "found none"]),
+        ("targets", {"all_atoms": {"sequence": "GA"}}, ["targets.all_atoms", "Rename it"]),
+        ("data.bundled", "nowhere", ["data.bundled", "in nowhere; got none of", "Write null"]),
+        ("data.constraints", "all_bonds", ["data.constraints", "'all_bonds'"]),
+        ("data.replicas", 1, ["data.replicas", "greater than or equal to 2"]),
+        ("data.bias", {"torsions": ["phi"]}, ["data.bias"]),
+        ("data.source", "trajectory", ["data.source", "'simulate'"]),
+        ("data.frame_interval_ps", 0.002, ["frame_interval_ps", "multiple of timestep_fs"]),
+        ("model.blocks", 3, ["model", "layers to be a multiple of blocks; got 4 and 3"]),
+        ("model.heads", 7, ["model", "width to be a multiple of heads; got 96 and 7"]),
+        ("model.kind", "graphormer", ["model.kind", "'frame_graphormer'"]),
+        ("model.scale_angstrom", 0.0, ["model.scale_angstrom", "greater than 0"]),
+        ("process.rotations.sigma_min", 3.0, ["process.rotations", "sigma_min < sigma_max; got 3.0 and 2.4"]),
+        ("process.rotations.sigma_max", 5.0, ["process.rotations.sigma_max", "less than or equal to 4"]),
+        ("process.positions.kind", "brownian_rotations", ["process.positions.kind"]),
+        ("process.rotation", {}, ["process: ", "Did you mean 'rotations'?"]),
+        ("training.step", 5, ["training: ", "Did you mean 'steps'?"]),
+        ("training.control_variate", "forces", ["training.control_variate"]),
+        ("pretraining", PRETRAINING, ["pretraining"]),
+        (
+            "sampler.relaxation",
+            {"steps": 65, "timestep_fs": 2.0, "friction_per_ps": 50.0, "seed": 1},
+            ["no sampler.relaxation for proteins"],
+        ),
+        (
+            "evaluation.sampler_comparison",
+            {"samples": 10, "solvers": {"ancestral": [5]}},
+            ["no evaluation.sampler_comparison for proteins"],
+        ),
+        (
+            "evaluation.states",
+            {"helix": {"phi_deg": [-90.0, -30.0], "psi_deg": [-90.0, 0.0]}},
+            ["no evaluation.states for proteins"],
+        ),
+    ],
+)
+def test_mistake_in_a_study_of_proteins_gives_one_line(tmp_path, path, value, told):
+    text = mistake(tmp_path, changed(path, value, PEPTIDES))
+    assert "expected" in text
+    for part in told:
+        assert part in text
+
+
+def test_a_protein_is_a_sequence_or_a_file(tmp_path):
+    for name in ("own.fasta", "own.cif"):
+        (tmp_path / name).touch()
+    targets = {
+        "letters": {"sequence": "GYDPETGTWG"},
+        "fasta": {"fasta": str(tmp_path / "own.fasta")},
+        "chain": {"pdb": str(tmp_path / "own.cif"), "chain": "A", "residues": [3, 40], "held_out": True},
+    }
+    study = load_study(write(tmp_path, "mine", changed("targets", targets, PEPTIDES)))
+    assert study.targets["chain"].residues == (3, 40)
+    assert [name for name, target in study.targets.items() if target.held_out] == ["chain"]
+    assert "chain, fasta, letters at 300 K: 2 x 10 ns of plain dynamics;" in describe(study)
+
+
+def test_proteins_that_hold_out_another_target_are_the_same_otherwise(tmp_path):
+    write(tmp_path, "peptides", PEPTIDES)
+    own = {"based_on": "peptides", "targets": {"mine": {"sequence": "GAS"}}}
+    study = load_study(write(tmp_path, "mine", own))
+    assert list(study.targets) == ["mine"] and not study.targets["mine"].held_out
+    assert plain(study)["model"] == PEPTIDES["model"]
+    dynamics = study.data.dynamics("2")
+    assert dynamics.seed == study.data.seed + 2 and dynamics.constraints == "bonds_to_hydrogen"
 
 
 @pytest.mark.parametrize("path", ["temperature_K", "training.steps", "data.bias.width_deg", "data.source"])
@@ -377,6 +472,33 @@ def test_memory_grows_with_atoms_frames_and_batch():
         assert costs.memory_MB(rule, long) > 10_000 > costs.memory_MB(rule, tiny) >= 2000
     assert costs.memory_MB("train", wide) > costs.memory_MB("train", tiny) + 500
     assert costs.memory_MB("sample", wide) == costs.memory_MB("sample", tiny)
+
+
+def test_costs_of_proteins_follow_their_residues(tmp_path):
+    """A network over frames has one node for each residue; a simulation has all atoms."""
+    letters = "GYDPETGTWGKRLLEAAHNV"
+    lines = [f"ATOM  {k:5}  CA  ALA A{k:4}    " for k in range(320)]
+    (tmp_path / "own.fasta").write_text(f">own\n{letters[:12]}\n{letters[12:]}\n")
+    (tmp_path / "own.pdb.gz").write_bytes(gzip.compress("\n".join(lines).encode()))
+    (tmp_path / "cut.pdb.gz").write_bytes(gzip.compress("\n".join(lines).encode())[:40])
+    (tmp_path / "own.pdb").write_bytes("\n".join(lines).encode() + b"\nREMARK \xff")
+    targets = [{"sequence": letters}, {"fasta": str(tmp_path / "own.fasta")}]
+    targets += [{"pdb": str(tmp_path / name)} for name in ("own.pdb", "own.pdb.gz", "cut.pdb.gz")]
+    studies = [
+        load_study(write(tmp_path, f"study{k}", changed("targets", {"own": own}, PEPTIDES)))
+        for k, own in enumerate(targets)
+    ]
+    peptides = load_study(ROOT / "config/systems/peptides.yaml")
+    for rule in ("simulate", "train", "sample"):
+        found = [costs.cost(rule, study).seconds for study in studies[:4]]
+        assert max(found) == pytest.approx(min(found)) and found[0] > costs.cost(rule, peptides).seconds
+        assert costs.cost(rule, studies[4]).seconds > 0.0
+    per_step = (
+        4.0 * 256 * 4 * 20 * (8 * 20 * 3 + 20 * 96)
+    )  # bytes: batch, layers, nodes, scores and activations
+    frames = costs.memory_MB("train", studies[0]) - 1e-6 * per_step
+    assert frames == pytest.approx(costs.memory_MB("prepare", studies[0]), abs=1.0)
+    assert costs.memory_MB("evaluate_protein", peptides) > costs.memory_MB("sample", peptides)
 
 
 def test_only_work_that_goes_on_is_cut_at_a_day():

@@ -36,6 +36,7 @@ FIGURES = {
     f"figure_{name}" for name in ("landscape", "energies", "samplers", "density", "pathway", "learning_curve")
 }
 DENSITIES = {"pretrain_density", "evaluate_density", "table_energies_only", "figure_energies_only"}
+PROTEINS = {"build_protein", "evaluate_protein", "condense_frames"}
 ELSEWHERE = {"download", "gather_samples"}
 SCRIPT = """
 from pathlib import Path
@@ -94,8 +95,14 @@ def jobs(said: str) -> dict[str, int]:
 
 
 def bundled_names() -> set[str]:
+    """Files of data/bundled that shipped studies name: histograms, and the replicas of proteins."""
     studies = [yaml.safe_load(path.read_text()) for path in (ROOT / "config/systems").glob("*.yaml")]
-    return {study.get("data", {}).get("tight_reference") for study in studies} - {None}
+    names = {study.get("data", {}).get("tight_reference") for study in studies} - {None}
+    for study in (study for study in studies if study.get("data", {}).get("bundled")):
+        data = study["data"]
+        replicas = range(1, data["replicas"] + 1)
+        names |= {f"{data['bundled']}/{target}_{k}" for target in study["targets"] for k in replicas}
+    return names
 
 
 @pytest.fixture
@@ -115,7 +122,9 @@ def workflow(tmp_path):
         (tmp_path / "workflow_scripts" / f"{name}.py").write_text(f'"""Stand-in for {name}."""{SCRIPT}')
     (tmp_path / "dig_core/data/bundled").mkdir(parents=True)
     for name in bundled_names():
-        (tmp_path / f"dig_core/data/bundled/{name}.npz").write_text("histogram")
+        file = tmp_path / f"dig_core/data/bundled/{name}.npz"
+        file.parent.mkdir(exist_ok=True)
+        file.write_text("histogram or replica")
     (tmp_path / "dig_core/plotting.py").touch()
     return tmp_path
 
@@ -154,23 +163,64 @@ def test_dry_run_of_every_target(workflow):
     edit(
         workflow / "config/config.yaml",
         "studies: [alanine_dipeptide]",
-        "studies: [alanine_dipeptide, tiny, energies_only_tiny]",
+        "studies: [alanine_dipeptide, tiny, energies_only_tiny, peptides_tiny]",
     )
     said = snakemake(workflow, "-n", "tiny", "figure_2a")
     assert set(jobs(said)) == CHAIN | FIGURES | {"compare_samplers", "relax", "tiny", "figure_2a"}
     molecule = {"system": "tiny", "target": "ala", "replica": "2"}
     density = {"system": "energies_only_tiny", "target": "pair", "form": "potential", "seed": "1"}
+    protein = {"system": "peptides_tiny", "target": "GAA", "replica": "2"}
     files = set()
     for name, text in RULES.items():
         # What only other studies need has tests of its own.
         if name in ELSEWHERE:
             continue
         outputs = "".join(re.findall(r"output:.*?params:", text, re.DOTALL))
-        values = density if name in DENSITIES else molecule
+        values = density if name in DENSITIES else protein if name in PROTEINS else molecule
         files |= {pattern.format(**values) for pattern in re.findall(r'"(results/[^"]*)"', outputs)}
     files = sorted(files)
     assert len(files) > 25
-    assert set(jobs(snakemake(workflow, "-n", *files))) == {*SCRIPTED, "simulate_competitor"} - ELSEWHERE
+    expected = {*SCRIPTED, "simulate_competitor", "build_protein"} - ELSEWHERE
+    assert set(jobs(snakemake(workflow, "-n", *files))) == expected
+
+
+def test_dry_run_of_proteins(workflow):
+    """A held-out target is simulated, drawn and evaluated, but its descriptor is no input of the training."""
+    edit(workflow / "config/config.yaml", "studies: [alanine_dipeptide]", "studies: [peptides_tiny]")
+    edit(workflow / "config/config.yaml", "figure_2a: [alanine_dipeptide]", "figure_2a: [peptides_tiny]")
+    said = snakemake(workflow, "-n", "peptides_tiny")
+    of_a_target = ("build_protein", "prepare_reference", "sample", "evaluate_protein")
+    of_the_study = ("prepare", "train", "table_metrics", "figure_landscape", "figure_learning_curve")
+    assert jobs(said) == {
+        **dict.fromkeys(of_a_target, 3),
+        "simulate": 6,
+        **dict.fromkeys((*of_the_study, "peptides_tiny"), 1),
+    }
+    inputs = re.search(r"^rule train:\n +input: (.*)$", said, re.MULTILINE)[1]
+    assert re.findall(r"(\w+)/molecule", inputs) == ["AGA", "GAG"]
+    assert re.search(r"input: \S+/all_atoms.pdb, \S+/molecule.npz\n +output: \S+/simulation/1.npz", said)
+
+
+def test_bundled_replicas_of_proteins_are_read_and_not_simulated(workflow):
+    study = workflow / "config/systems/own.yaml"
+    study.write_text("based_on: peptides_tiny\ndata: {bundled: own}\n")
+    alone = ("--config", "studies=[own]", "figures={figure_2a: []}", "--", "own")
+    assert "expected backbones of every replica in own; got none of AGA_1.npz" in snakemake(
+        workflow, "-n", *alone, status=1
+    )
+    folder = workflow / "dig_core/data/bundled/own"
+    folder.mkdir()
+    for target in ("AGA", "GAG", "GAA"):
+        for replica in (1, 2):
+            (folder / f"{target}_{replica}.npz").touch()
+    said = snakemake(workflow, "-n", *alone)
+    assert "simulate" not in jobs(said) and jobs(said)["prepare_reference"] == 3
+    trained, held_out = (
+        re.search(rf"^rule {rule}:\n +input: (.*)$", said, re.MULTILINE)[1]
+        for rule in ("prepare", "prepare_reference")
+    )
+    assert set(re.findall(r"own/\w+_(\d)\.npz", trained)) == {"1"}
+    assert re.findall(r"own/\w+_(\d)\.npz", held_out) == ["2"]
 
 
 def test_a_run_its_report_and_what_runs_again(workflow):
@@ -338,7 +388,8 @@ def test_mistake_in_a_study_is_one_line(workflow):
 def test_list_of_rules_is_the_help(workflow):
     said = snakemake(workflow, "--list-rules")
     listed = dict(re.findall(r"^(\w+) \((.+)\)$", said, re.MULTILINE))
-    assert set(RULES) | {"alanine_dipeptide", "simulate_competitor", "sample_shard"} == set(listed)
+    inherited = {"simulate_competitor", "sample_shard", "build_protein"}
+    assert set(RULES) | {"alanine_dipeptide"} | inherited == set(listed)
     assert all(20 < len(text) < 110 and text.endswith(".") for text in listed.values()), listed
 
 

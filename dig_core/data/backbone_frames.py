@@ -10,6 +10,7 @@ from dig_core.data.datasets import checked
 from dig_core.files import load_arrays
 
 ANGSTROM_PER_UNIT = 1e-3
+SIMULATED = {"positions_angstrom", "backbone_indices", "time_ps"}
 Corners = Float[np.ndarray, "frames residues 3 3"]
 
 
@@ -39,7 +40,13 @@ def replica_corners(file: str | Path, residues: int) -> tuple[Corners, float]:
         ValueError: a damaged file, another number of residues, or NaN.
     """
     arrays = load_arrays(file)
-    if "corners_milliangstrom" in arrays:
+    is_condensed = "corners_milliangstrom" in arrays
+    needed = {"corners_milliangstrom", "frame_interval_ps"} if is_condensed else SIMULATED
+    if missing := sorted(needed - set(arrays)):
+        raise ValueError(
+            f"expected frames of a protein in {file}; got no {', '.join(missing)}. Make the file again"
+        )
+    if is_condensed:
         corners = arrays["corners_milliangstrom"] * ANGSTROM_PER_UNIT
         interval = arrays["frame_interval_ps"]
     else:

@@ -159,6 +159,19 @@ class ProteinStudy(Settings):
     interpolation: None = Field(None, description="Always null: none")
 
     @model_validator(mode="after")
+    def _nothing_of_molecules(self) -> Self:
+        """Backbones have no energies, and their states are none of one residue."""
+        asked = {
+            "sampler.relaxation": self.sampler.relaxation,
+            "evaluation.sampler_comparison": self.evaluation.sampler_comparison,
+            "evaluation.states": self.evaluation.states,
+        }
+        for key, value in asked.items():
+            if value:
+                raise ValueError(f"expected no {key} for proteins; got some. Remove it")
+        return self
+
+    @model_validator(mode="after")
     def _some_targets_train(self) -> Self:
         if all(target.held_out for target in self.targets.values()):
             raise ValueError(

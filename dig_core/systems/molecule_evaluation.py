@@ -30,8 +30,12 @@ from dig_core.systems.molecule_series import (
 from dig_core.systems.molecule_yardstick import Scores, Study, Yardstick, yardstick
 
 # What is scored like the samples, and the ending of its keys.
-FLOORS = (("training", "noise_floor"), ("competitor", "equal_cost_md"), ("exploration", "exploration"),
-    ("baseline", "baseline_sequence_blind"))
+FLOORS = (
+    ("training", "noise_floor"),
+    ("competitor", "equal_cost_md"),
+    ("exploration", "exploration"),
+    ("baseline", "baseline_sequence_blind"),
+)
 
 
 @dataclass(frozen=True)

@@ -54,8 +54,9 @@ def read_sources(
     frames = {"samples": load_arrays(files["samples"]), "training": training}
     frames["reference"] = load_arrays(files["reference"])
     optional = {name: files[name] for name in ("competitor", "relaxed", "exploration") if files[name]}
-    same = descriptor_hash(molecule), temperature_K
-    tight = tight_reference_of(*files["tight_reference"], *same) if files["tight_reference"] else None
+    tight = None
+    if files["tight_reference"]:
+        tight = tight_reference_of(*files["tight_reference"], descriptor_hash(molecule), temperature_K)
     return Sources(
         molecule,
         **{name: with_energies(arrays, energy) for name, arrays in frames.items()},

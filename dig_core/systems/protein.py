@@ -14,10 +14,10 @@ import torch
 from jaxtyping import Float
 
 from dig_core.backbone import backbone, frames_of
-from dig_core.data import proteins, simulation
+from dig_core.data import protein_repair, proteins, simulation
 from dig_core.data.backbone_frames import replica_corners
 from dig_core.data.molecules import from_sequence
-from dig_core.data.protein_files import RESIDUE_OF_LETTER
+from dig_core.data.protein_files import CAPS, RESIDUE_OF_LETTER, letter
 from dig_core.energies.openmm import force_field, molecular_system
 from dig_core.evaluation import backbone_validity
 from dig_core.evaluation.backbone_atoms import torsion_atoms
@@ -38,7 +38,8 @@ RESIDUE_ARRAYS = ("residue_types", "residue_indices", "chain_indices")
 
 def build(target: Mapping[str, Any], data: Mapping[str, Any]) -> tuple[app.Topology, dict[str, np.ndarray]]:
     """Topology of the backbone and descriptor arrays of a target, with the backbone of its start structure."""
-    protein = proteins.read_protein(target)
+    simulated, positions = all_atoms(target, data)
+    protein = _protein(target, simulated)
     residues = proteins.protein_arrays(protein)
     topology = proteins.backbone_topology(protein.sequence, protein.residue_indices, protein.chain_indices)
     atoms = list(topology.atoms())
@@ -54,16 +55,22 @@ def build(target: Mapping[str, Any], data: Mapping[str, Any]) -> tuple[app.Topol
         "atomic_numbers": np.array([atom.element.atomic_number for atom in atoms]),
         "stereocentres": np.zeros((0, 4), dtype=int),  # residues are L by construction
     }
-    start = _start_backbone(target, protein, data)
-    return topology, descriptor | {"positions_angstrom": rebuilt(start[None], descriptor)[0]}
+    start = positions[None, proteins.backbone_indices(simulated)]
+    return topology, descriptor | {"positions_angstrom": rebuilt(start, descriptor)[0]}
 
 
 def all_atoms(target: Mapping[str, Any], data: Mapping[str, Any]) -> tuple[app.Topology, np.ndarray]:
     """What molecular dynamics starts from: topology and positions (Angstrom) of all atoms, caps and hydrogens included."""
     if target.get("pdb"):
-        return proteins.fixed(target["pdb"], target.get("chain"), target.get("residues"))
-    sequence = target.get("sequence") or proteins.read_protein(target).sequence
-    named = sequence if "-" in sequence else "-".join(RESIDUE_OF_LETTER[letter] for letter in sequence)
+        return protein_repair.fixed(target["pdb"], target.get("chain"), target.get("residues"))
+    named = target.get("sequence") or ""
+    if "-" not in named:
+        codes = proteins.read_protein(target).sequence
+        if "X" in codes:
+            raise ValueError(
+                f"expected a known amino acid in every place of what is simulated; got X at {codes.index('X') + 1}. Correct the sequence"
+            )
+        named = "-".join(RESIDUE_OF_LETTER[code] for code in codes)
     return from_sequence(named, force_field(tuple(data["force_field"])))
 
 
@@ -125,10 +132,17 @@ def descriptor_hash(protein: Mapping[str, np.ndarray]) -> str:
     return fingerprint(*(protein[name].astype(np.int64).tobytes() for name in RESIDUE_ARRAYS))
 
 
-def _start_backbone(
-    target: Mapping[str, Any], protein: proteins.Protein, data: Mapping[str, Any]
-) -> Float[np.ndarray, "residues 3 3"]:
-    if protein.backbone_angstrom is not None:
-        return protein.backbone_angstrom
-    topology, positions = all_atoms(target, data)
-    return positions[proteins.backbone_indices(topology)]
+def _protein(target: Mapping[str, Any], simulated: app.Topology) -> proteins.Protein:
+    """The residues of what is simulated; those of a file without gaps, which are filled, and with its first number."""
+    if not target.get("pdb"):
+        protein = proteins.read_protein(target)
+    else:
+        residues = [residue for residue in simulated.residues() if residue.name not in CAPS]
+        numbers = int(residues[0].id) + np.arange(len(residues))
+        sequence = "".join(letter(residue.name) for residue in residues)
+        protein = proteins.Protein(sequence, numbers, np.zeros_like(numbers), None)
+    if len(protein.sequence) < 2:
+        raise ValueError(
+            "expected a protein of at least two residues; got one. Study it as a molecule: `kind: molecule`"
+        )
+    return protein

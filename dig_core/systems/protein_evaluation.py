@@ -7,6 +7,7 @@ ignores the sequence would draw at best.
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 
@@ -34,7 +35,10 @@ Others = Mapping[str, tuple[Arrays, Arrays]]  # descriptor and training frames, 
 
 def evaluate(sources: Sources, others: Others, study: Study) -> Evaluated:
     """Score samples, noise floor and the sequence-blind baseline of one protein on its held-out replica."""
-    plane = coordinates(sources.molecule, sources.training, study.settings.tica_lag_ps)
+    # Also of two residues, whose only torsions are psi of the first and phi of the second.
+    plane = replace(
+        coordinates(sources.molecule, sources.training, study.settings.tica_lag_ps), is_torsion_plane=False
+    )
     compared = {"samples": series(sources.samples, plane, correlated=False)}
     for name in ("training", "reference"):
         compared[name] = series(getattr(sources, name), plane, correlated=True)
