@@ -35,7 +35,7 @@ BYTES_PER_POSITION = 12.0  # of an atom, float32
 COPIES = 8  # of frames and samples, while they are read, weighed, compared
 COMPRESSION = 4.0  # of a trajectory on disk (xtc) against float32
 HOLD_FRAMES = (
-    "simulate", "simulate_competitor", "prepare", "prepare_reference", "train", "interpolate", "evaluate",
+    "simulate", "simulate_competitor", "prepare", "prepare_reference", "prepare_floor", "train", "interpolate", "evaluate",
     "evaluate_protein", "estimate_density", "condense_reference", "condense_frames",
 )  # fmt: skip
 HOLD_SAMPLES = ("sample", "sample_shard", "gather_samples", "relax", "evaluate", "evaluate_protein")

@@ -130,8 +130,8 @@ rule prepare:
     input:
         frames=training_files,
         weights=weight_files(held_out=False),
-        topologies=of_targets("results/{system}/{target}/topology.pdb"),
-        molecules=of_targets("results/{system}/{target}/molecule.npz"),
+        topologies=of_trained_targets("results/{system}/{target}/topology.pdb"),
+        molecules=of_trained_targets("results/{system}/{target}/molecule.npz"),
     output:
         dataset="results/{system}/dataset.npz",
     log:
@@ -147,7 +147,7 @@ rule prepare:
         data=reading_settings,
         subset=setting("data", "subset"),
         forces=force_settings,
-        targets=setting("targets"),
+        targets=trained_targets,
         temperature_K=setting("temperature_K"),
     script:
         "../workflow_scripts/prepare.py"
@@ -176,6 +176,19 @@ rule prepare_reference:
         temperature_K=setting("temperature_K"),
     script:
         "../workflow_scripts/prepare_reference.py"
+
+
+# The same script, for targets that are held out: what trains the network must not change with them.
+use rule prepare_reference as prepare_floor with:
+    input:
+        frames=floor_files,
+        weights=weight_files(held_out=False),
+        topology="results/{system}/{target}/topology.pdb",
+        molecule="results/{system}/{target}/molecule.npz",
+    output:
+        reference="results/{system}/{target}/floor.npz",
+    log:
+        "results/logs/prepare_floor/{system}_{target}.log",
 
 
 rule condense_reference:

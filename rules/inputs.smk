@@ -61,10 +61,22 @@ def replica_files(system, target, held_out):
 
 def training_files(wildcards):
     """Frames of all targets that train the network."""
-    targets = CONFIG.studies[wildcards.system].targets
+    targets = trained_targets(wildcards)
     return [
         f for t in targets for f in replica_files(wildcards.system, t, held_out=False)
     ]
+
+
+def floor_files(wildcards):
+    """Frames of one target that would train the network if the target were not held out."""
+    return replica_files(wildcards.system, wildcards.target, held_out=False)
+
+
+def floor_file(wildcards):
+    """The noise floor of a target that is held out; that of the others is in the dataset."""
+    if wildcards.target in trained_targets(wildcards):
+        return []
+    return f"results/{wildcards.system}/{wildcards.target}/floor.npz"
 
 
 def held_out_files(wildcards):

@@ -4,6 +4,7 @@ rule evaluate_protein:
         samples="results/{system}/{target}/samples.npz",
         dataset="results/{system}/dataset.npz",
         reference="results/{system}/{target}/reference.npz",
+        floor=floor_file,
         molecule="results/{system}/{target}/molecule.npz",
         molecules=of_trained_targets("results/{system}/{target}/molecule.npz"),
         training="results/{system}/model/training.json",

@@ -223,7 +223,7 @@ def test_mistake_gives_one_line(tmp_path, path, value, told):
         (
             "targets.SAPS",
             {"sequence": "GA", "chain": "A"},
-            ["targets.SAPS", "chain or residues; got sequence"],
+            ["targets.SAPS", "a PDB file where there are residues; got sequence"],
         ),
         ("targets.SAPS", {"fasta": "own.fasta", "residues": [1, 2]}, ["a PDB file", "got fasta"]),
         ("targets.SAPS", {"pdb": "own.pdb", "residues": [1]}, ["targets.SAPS.residues"]),

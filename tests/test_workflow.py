@@ -36,7 +36,7 @@ FIGURES = {
     f"figure_{name}" for name in ("landscape", "energies", "samplers", "density", "pathway", "learning_curve")
 }
 DENSITIES = {"pretrain_density", "evaluate_density", "table_energies_only", "figure_energies_only"}
-PROTEINS = {"build_protein", "evaluate_protein", "condense_frames"}
+PROTEINS = {"build_protein", "prepare_floor", "evaluate_protein", "condense_frames"}
 ELSEWHERE = {"download", "gather_samples"}
 SCRIPT = """
 from pathlib import Path
@@ -180,7 +180,7 @@ def test_dry_run_of_every_target(workflow):
         files |= {pattern.format(**values) for pattern in re.findall(r'"(results/[^"]*)"', outputs)}
     files = sorted(files)
     assert len(files) > 25
-    expected = {*SCRIPTED, "simulate_competitor", "build_protein"} - ELSEWHERE
+    expected = {*SCRIPTED, "simulate_competitor", "build_protein", "prepare_floor"} - ELSEWHERE
     assert set(jobs(snakemake(workflow, "-n", *files))) == expected
 
 
@@ -194,6 +194,7 @@ def test_dry_run_of_proteins(workflow):
     assert jobs(said) == {
         **dict.fromkeys(of_a_target, 3),
         "simulate": 6,
+        "prepare_floor": 1,
         **dict.fromkeys((*of_the_study, "peptides_tiny"), 1),
     }
     inputs = re.search(r"^rule train:\n +input: (.*)$", said, re.MULTILINE)[1]

@@ -6,7 +6,7 @@ from dig_core.settings.evaluation import Evaluation
 from dig_core.settings.validation import validated
 from dig_core.systems.molecule_evaluation import cost_metrics
 from dig_core.systems.molecule_figures import evaluation_arrays
-from dig_core.systems.molecule_series import of_target, read_sources
+from dig_core.systems.molecule_series import Sources, of_target
 from dig_core.systems.molecule_yardstick import Study
 from dig_core.systems.protein_evaluation import evaluate
 
@@ -14,12 +14,16 @@ from dig_core.systems.protein_evaluation import evaluate
 def main(job):
     """Write the metrics (one level, units in the keys) and the arrays that the figures show."""
     started, target, temperature_K = start(), job.wildcards.target, job.params.temperature_K
-    files = {name: getattr(job.input, name) for name in ("molecule", "samples", "dataset", "reference")}
-    absent = dict.fromkeys(("competitor", "relaxed", "exploration", "tight_reference"))
-    sources = read_sources(files | absent, target, temperature_K, None)
     dataset = load_arrays(job.input.dataset)
-    trained = zip(job.params.trained, job.input.molecules, strict=True)
-    others = {name: (load_arrays(file), of_target(dataset, name)) for name, file in trained if name != target}
+    trained = {
+        name: (load_arrays(file), of_target(dataset, name))
+        for name, file in zip(job.params.trained, job.input.molecules, strict=True)
+    }
+    own = load_arrays(job.input.floor) if job.input.floor else trained[target][1]
+    files = (job.input.molecule, job.input.samples, job.input.reference)
+    molecule, samples, reference = map(load_arrays, files)
+    sources = Sources(molecule, samples, own, reference)
+    others = {name: arrays for name, arrays in trained.items() if name != target}
     study = Study(validated(Evaluation, job.params.evaluation, "evaluation"), temperature_K)
     evaluated = evaluate(sources, others, study)
     costs = cost_metrics(sources, read_json(job.input.training), None)

@@ -17,9 +17,9 @@ class ProteinTarget(Settings):
     sequence: str | None = Field(
         None, description="One letter per residue (GYDPETGTWG), or names with caps (ACE-ALA-GLY-NME)"
     )
-    fasta: str | None = Field(None, description="Path of a FASTA file with one record")
+    fasta: str | None = Field(None, description="Path of a FASTA file")
     pdb: str | None = Field(None, description="Path of a PDB or mmCIF file, may be gzipped")
-    chain: str | None = Field(None, description="Chain of the file; null: its only one")
+    chain: str | None = Field(None, description="Chain of the file, or record of a FASTA file; null: its only one")
     residues: tuple[int, int] | None = Field(
         None, description="First and last residue, numbered as in the file; null: all"
     )
@@ -31,9 +31,9 @@ class ProteinTarget(Settings):
         if len(given) != 1:
             found = " and ".join(given) or "none"
             raise ValueError(f"expected exactly one of sequence, fasta, pdb; got {found}. Keep one of them")
-        if self.pdb is None and (self.chain or self.residues):
+        if (self.sequence and self.chain) or (self.pdb is None and self.residues):
             raise ValueError(
-                f"expected a PDB file where there is chain or residues; got {given[0]}. Remove them"
+                f"expected a file where there is a chain, and a PDB file where there are residues; got {given[0]}. Remove them"
             )
         return self
 
