@@ -19,7 +19,9 @@ class ProteinTarget(Settings):
     )
     fasta: str | None = Field(None, description="Path of a FASTA file")
     pdb: str | None = Field(None, description="Path of a PDB or mmCIF file, may be gzipped")
-    chain: str | None = Field(None, description="Chain of the file, or record of a FASTA file; null: its only one")
+    chain: str | None = Field(
+        None, description="Chain of the file, or record of a FASTA file; null: its only one"
+    )
     residues: tuple[int, int] | None = Field(
         None, description="First and last residue, numbered as in the file; null: all"
     )
