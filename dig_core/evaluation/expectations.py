@@ -6,6 +6,7 @@ An expectation is a mapping of one of these forms; a list of them must hold toge
 * `{"max": x}`, `{"min": x}`, or both;
 * `{"max_over": key, "margin": m}`: at most m above the metric `key`;
 * `{"min_over": key, "margin": m}`: at most m below it (`margin` is how much worse is allowed);
+* `{"min_over": key, "share": s}`: at least the share s of it;
 * `{"near": key, "margin": m}`: within m of it;
 * `{"near": key, "standard_errors": n}`: within n combined standard errors, of the keys with `_standard_error`.
 
@@ -85,6 +86,7 @@ FORMS: dict[frozenset[str], Callable[[Metrics, str, Mapping[str, Any]], tuple[fl
     frozenset({"min", "max"}): lambda m, k, s: (s["min"], s["max"]),
     frozenset({"max_over", "margin"}): lambda m, k, s: (-math.inf, m[s["max_over"]] + s["margin"]),
     frozenset({"min_over", "margin"}): lambda m, k, s: (m[s["min_over"]] - s["margin"], math.inf),
+    frozenset({"min_over", "share"}): lambda m, k, s: (s["share"] * m[s["min_over"]], math.inf),
     frozenset({"near", "margin"}): lambda m, k, s: _around(m[s["near"]], s["margin"]),
     frozenset({"near", "standard_errors"}): _standard_errors,
 }

@@ -96,6 +96,8 @@ def test_every_form_of_expectation_can_hold_and_fail():
     assert passed(min=0.7, max=0.8) and not passed(min=0.7, max=0.74)
     assert passed(min_over="coverage_noise_floor", margin=0.05)
     assert not passed(min_over="coverage_noise_floor", margin=0.03)
+    assert passed(min_over="coverage_noise_floor", share=0.94)
+    assert not passed(min_over="coverage_noise_floor", share=0.96)
     assert passed(key="coverage_noise_floor", max_over="coverage", margin=0.05)
     assert not passed(key="coverage_noise_floor", max_over="coverage", margin=0.03)
     assert passed(near="coverage_noise_floor", margin=0.05)
