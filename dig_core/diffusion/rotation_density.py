@@ -1,34 +1,21 @@
 """Log density of bodies, whose rotations are a field beside their positions, along the probability flow.
 
-Points of a product of fields move along vectors (`Process.displaced`), which are flat here: all fields side by side, 3 for each
-position and 3 for each rotation, in the frame of its body. In y = x/alpha and u = ln tau of the first field the flow is
-
-    dy/du = V = -sigma^2 score/alpha,   d ln p/du = -div V,
-
-times d ln tau_field/du for the other fields (`flow` has the same in other coordinates). The divergence is the trace of the derivative of V along
-these vectors: on rotations along R Exp(h e_k), k = 1, 2, 3, the fields that keep the Haar measure.
+Along the flow dy/du = V of `body_flow` d ln p/du = -div V. The divergence is the trace of the derivative of V along the vectors of the flow:
+on rotations along R Exp(h e_k), k = 1, 2, 3, the fields that keep the Haar measure.
 """
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cached_property
 from itertools import pairwise
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from dig_core.diffusion.body_flow import BodyFlow
 from dig_core.diffusion.density import standard_error
 from dig_core.diffusion.divergence import Divergence, ExactDivergence, curvatures, subspace_basis
-from dig_core.diffusion.flow import (
-    SUBSPACE_TOLERANCE,
-    check_fields,
-    check_gradient,
-    level_range,
-    level_rate,
-    level_time,
-)
-from dig_core.diffusion.processes import Process, Score, State, leading
+from dig_core.diffusion.processes import Process, Score, State
 
 Slope = Callable[[float, State], tuple[Tensor, Tensor]]
 
@@ -95,81 +82,6 @@ def log_density_of_bodies(
     return BodyDensity(values.mean(dim=1), standard_error(values), change, evaluations, flow.latent(end))
 
 
-@dataclass(frozen=True)
-class BodyFlow:
-    """The flow of states like `like`: points y in float64; the score sees the type of `like`.
-
-    Raises ValueError if its fields are not those of the process, or it does not lie in their subspace.
-    """
-
-    score: Score
-    process: Mapping[str, Process]
-    like: State
-
-    def __post_init__(self) -> None:
-        check_fields(self.process, self.like)
-        for field, own in self.process.items():
-            outside = (self.like[field] - own.projection(self.like[field])).abs().max().item()
-            if not outside <= SUBSPACE_TOLERANCE * max(1.0, self.like[field].abs().max().item()):
-                raise ValueError(
-                    f"expected {field} in the subspace of their process; got {outside:.2g} outside of it. "
-                    "Apply the process's projection (mean_free: subtract the centre)."
-                )
-
-    @cached_property
-    def still(self) -> Float[Tensor, "batch coordinates"]:
-        """The vectors of no motion."""
-        return torch.cat([part.flatten(1) for part in self._vectors_of_no_motion().values()], dim=1)
-
-    def parts(self, flat: Float[Tensor, "rows coordinates"]) -> State:
-        """Flat vectors, field by field, in the shape of their scores."""
-        shapes = {f: vectors.shape[1:] for f, vectors in self._vectors_of_no_motion().items()}
-        split = flat.split([shape.numel() for shape in shapes.values()], dim=1)
-        return {f: part.reshape(-1, *shapes[f]) for f, part in zip(shapes, split, strict=True)}
-
-    def projected(self, flat: Float[Tensor, "rows coordinates"]) -> Float[Tensor, "rows coordinates"]:
-        """Projection of each field onto the subspace of its process."""
-        parts = self.parts(flat)
-        return torch.cat([self.process[f].projection(part).flatten(1) for f, part in parts.items()], dim=1)
-
-    def dimensions(self, basis: Float[Tensor, "dimension coordinates"]) -> dict[str, int]:
-        """Of the subspace of each field."""
-        return {f: round(part.square().sum().item()) for f, part in self.parts(basis).items()}
-
-    def points(self) -> State:
-        """The structures, in float64."""
-        return {f: self.like[f].double() for f in self.process}
-
-    def displaced(self, y: State, flat: Float[Tensor, "batch coordinates"]) -> State:
-        """The points at the ends of flat vectors."""
-        parts = self.parts(flat)
-        return {f: own.displaced(y[f], parts[f]) for f, own in self.process.items()}
-
-    def velocity(self, u: float, y: State) -> Float[Tensor, "batch coordinates"]:
-        """V = dy/du. Raises ValueError where a gradient is asked for that the score does not have."""
-        time, first = level_time(self.process, u), leading(self.process)
-        x = {f: (own.alpha(time) * y[f]).to(self.like[f]) for f, own in self.process.items()}
-        slope = self.score(x, next(iter(x.values())).new_full((len(self.still),), float(time)))
-        velocities = []
-        for f, own in self.process.items():
-            check_gradient(y[f], slope[f])
-            rate = level_rate(own, time) / level_rate(first, time)
-            factor = -rate * own.sigma(time) ** 2 / own.alpha(time)
-            velocities.append((factor * own.projection(slope[f].double())).flatten(1))
-        return torch.cat(velocities, dim=1)
-
-    def latent(self, y: State) -> State:
-        """x of points at the maximal time, of the type of `like`."""
-        time = level_time(self.process, level_range(self.process)[1])
-        return {f: (own.alpha(time) * y[f]).to(self.like[f]) for f, own in self.process.items()}
-
-    def _vectors_of_no_motion(self) -> State:
-        time = torch.tensor(leading(self.process).maximal_time, dtype=torch.float64)
-        return {
-            f: torch.zeros_like(own.drift(self.like[f].double(), time)) for f, own in self.process.items()
-        }
-
-
 def _through(
     flow: BodyFlow, directions: Tensor, divergence: Divergence, steps: int
 ) -> tuple[State, Float[Tensor, "batch estimates"]]:
@@ -186,7 +98,7 @@ def _through(
         return velocity, divergence.estimates(along)
 
     y, change = flow.points(), divergence.estimates(flow.still.new_zeros(directions.shape[:2]))
-    nodes = torch.linspace(*level_range(flow.process), steps + 1, dtype=torch.float64).tolist()
+    nodes = torch.linspace(*flow.range, steps + 1, dtype=torch.float64).tolist()
     for u, after in pairwise(nodes):
         y, gained = _step(flow, slope, u, after - u, y)
         change = change + gained

@@ -9,11 +9,12 @@ from exact import FIELD, as_process, in_one_dimension, two_poses
 from test_brownian_rotations import PROCESS, rotation_network, start
 
 from dig_core import rotations
+from dig_core.diffusion.body_flow import BodyFlow
 from dig_core.diffusion.brownian_rotations import BrownianRotations
 from dig_core.diffusion.density import log_density
 from dig_core.diffusion.divergence import ExactDivergence, HutchinsonDivergence, curvatures, subspace_basis
 from dig_core.diffusion.processes import VarianceExploding, mean_free
-from dig_core.diffusion.rotation_density import BodyFlow, log_density_of_bodies
+from dig_core.diffusion.rotation_density import log_density_of_bodies
 
 
 def test_the_density_of_orientations_is_that_of_their_mixture():
