@@ -4,7 +4,9 @@ from functools import cache
 
 import numpy as np
 
+from dig_core.data import proteins
 from dig_core.systems import protein
+from tests.backbones_for_tests import HELIX, STRAND, built
 
 FORCE_FIELD = {"force_field": ("amber99sbildn.xml", "amber99_obc.xml")}
 MODEL = {
@@ -43,3 +45,17 @@ def dataset(frames: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     """What rule `prepare` makes of frames of targets."""
     found = {f"{name}.positions_angstrom": own for name, own in frames.items()}
     return found | {f"{name}.weights": np.full(len(own), 1.0 / len(own)) for name, own in frames.items()}
+
+
+# Of config/structures: sequences, and torsions in degrees of all of their residues.
+STRUCTURES = {"first": "ASGVEAKLTN", "second": "GTLAKESVNA"}
+FOLDS = {"helix": HELIX, "strand": STRAND}
+
+
+def structure_text(sequence: str, torsions_deg: tuple[float, float]) -> str:
+    """A PDB file of an ideal backbone, all of whose residues have the same phi and psi."""
+    glycines = tuple(i for i, code in enumerate(sequence) if code == "G")
+    own = built([torsions_deg] * len(sequence), glycines)
+    topology = proteins.backbone_topology(sequence, own.residue_indices, own.chain_indices)
+    text = protein.topology_pdb(topology, own.positions[0])
+    return text[text.index("ATOM") :]  # without the date
