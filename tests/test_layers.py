@@ -41,6 +41,7 @@ ALLOWED = {
     "plotting_densities": {"evaluation", "plotting", "units"},
     "plotting_known_densities": {"plotting", "evaluation", "units"},
     "plotting_pathways": {"plotting", "evaluation", "units"},
+    "plotting_states": {"plotting"},
 }
 # Loaded by the Snakefile, or needed to redraw a figure on a laptop.
 WITHOUT_TORCH = {
@@ -54,6 +55,7 @@ WITHOUT_TORCH = {
     "plotting_densities",
     "plotting_known_densities",
     "plotting_pathways",
+    "plotting_states",
 }
 
 
