@@ -20,4 +20,4 @@ rule all:
     default_target: True
     input:
         [study_results(study) for study in CONFIG.listed],
-        [figure_files(name) for name in CONFIG.figures],
+        [figure_files(name) for name in CONFIG.listed_figures],

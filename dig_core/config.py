@@ -6,7 +6,7 @@ Imports neither torch nor any simulation package: the Snakefile loads it at ever
 
 import json
 import sys
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -15,10 +15,15 @@ import yaml
 from pydantic import TypeAdapter
 
 from dig_core.settings.analytic import AnalyticStudy, AnyStudy
-from dig_core.settings.data import Simulate
+from dig_core.settings.data import Target
 from dig_core.settings.download import Download
 from dig_core.settings.fields import Settings, suggestion
-from dig_core.settings.protein import ProteinSimulate, ProteinStudy
+from dig_core.settings.protein import (
+    KnownStructure,
+    ProteinStructures,
+    ProteinStudy,
+    ProteinTarget,
+)
 from dig_core.settings.study import Study
 from dig_core.settings.validation import ConfigError, validated
 from dig_core.settings.workflow import Comparison, Workflow
@@ -43,6 +48,11 @@ class Config:
     comparisons: dict[str, Comparison]
     downloads: dict[str, Download]
 
+    @property
+    def listed_figures(self) -> list[str]:
+        """Figures that the workflow makes by itself: all of their studies are listed."""
+        return [name for name, studies in self.figures.items() if set(studies) <= set(self.listed)]
+
 
 def load_config(path: str | Path) -> Config:
     """Read config.yaml and the studies it names, from the folder `systems` beside it.
@@ -57,8 +67,10 @@ def read_config(values: dict[str, Any], path: str | Path) -> Config:
     workflow = validated(Workflow, values, str(path))
     folder = Path(path).parent / "systems"
     studies = {name: load_study(folder / f"{name}.yaml") for name in workflow.studies}
-    for name in (name for names in workflow.figures.values() for name in names):
-        _expect_landscapes(studies[name], name, f"{path}: figures")
+    for figure, names in workflow.figures.items():
+        for name in names:
+            studies[name] = studies.get(name) or load_study(folder / f"{name}.yaml")
+            _expect_shown(studies[name], name, figure, f"{path}: figures.{figure}")
     for table, comparison in workflow.comparisons.items():
         for name in comparison.studies:
             study = studies.get(name) or load_study(folder / f"{name}.yaml")
@@ -115,10 +127,16 @@ def _simulating(studies: dict[str, AnyStudy], folder: Path) -> dict[str, Study]:
     return found
 
 
-def _expect_landscapes(study: AnyStudy, name: str, where: str) -> None:
-    if isinstance(study, AnalyticStudy):
+def _expect_shown(study: AnyStudy, name: str, figure: str, where: str) -> None:
+    """Figure 2a shows landscapes, figure 2b known structures."""
+    known = not isinstance(study, AnalyticStudy) and study.data.source == "structures"
+    if isinstance(study, AnalyticStudy) or known != (figure == "figure_2b"):
+        expected = (
+            "with known structures" if figure == "figure_2b" else "of molecules or proteins with landscapes"
+        )
+        source = "" if isinstance(study, AnalyticStudy) else f" with data.source {study.data.source}"
         raise ConfigError(
-            f"{where}: expected a study of molecules or proteins; got {name!r}, of kind {study.kind}. Name another one"
+            f"{where}: expected a study {expected}; got {name!r}, of kind {study.kind}{source}. Name another one"
         )
 
 
@@ -241,10 +259,15 @@ def _replaced(base: Any, own: Any) -> Any:
 def _files(study: Study | ProteinStudy) -> list[str]:
     """Files that a study names."""
     files = [target.pdb for target in study.targets.values() if target.pdb]
+    files += [own.pdb for target in study.targets.values() for own in _states(target)]
     files += [own for target in study.targets.values() if (own := getattr(target, "fasta", None))]
     if study.data.source == "trajectory":
         files += [*study.data.files, study.data.topology, *(study.data.weights or ())]
     return files
+
+
+def _states(target: Target | ProteinTarget) -> Iterable[KnownStructure]:
+    return (getattr(target, "states", None) or {}).values()
 
 
 def _downloads(path: Path) -> Collection[str]:
@@ -271,9 +294,11 @@ def _expect_files(study: Study | ProteinStudy, path: Path) -> None:
 
 def _expect_bundled(study: ProteinStudy, path: Path) -> None:
     """Every replica of every target is in the folder of bundled backbones that the study names."""
-    folder = Path(__file__).parent / "data" / "bundled" / (study.data.bundled or "")
+    if not study.data.bundled:
+        return
+    folder = Path(__file__).parent / "data" / "bundled" / study.data.bundled
     names = [f"{target}_{k}.npz" for target in study.targets for k in range(1, study.data.replicas + 1)]
-    missing = [name for name in names if study.data.bundled and not (folder / name).is_file()]
+    missing = [name for name in names if not (folder / name).is_file()]
     if missing:
         raise ConfigError(
             f"{path}: data.bundled: expected backbones of every replica in {folder.name}; got none of {missing[0]}."
@@ -288,16 +313,19 @@ def describe(study: AnyStudy) -> str:
             f"{', '.join(study.targets)} from energies alone as {' and '.join(study.forms)}:"
             f" {len(study.seeds)} training(s) each; {study.sampler.samples} samples by {study.sampler.kind}"
         )
-    data = study.data
-    source = f"{len(data.files)} trajectory file(s)" if data.source == "trajectory" else _simulations(data)
     return (
-        f"{', '.join(study.targets)} at {study.temperature_K:g} K: {source};"
+        f"{', '.join(study.targets)} at {study.temperature_K:g} K: {_source(study)};"
         f" {study.training.steps} training steps;"
         f" {study.sampler.samples} samples by {study.sampler.kind} in {study.sampler.steps} steps"
     )
 
 
-def _simulations(data: Simulate | ProteinSimulate) -> str:
+def _source(study: Study | ProteinStudy) -> str:
+    data = study.data
+    if data.source == "trajectory":
+        return f"{len(data.files)} trajectory file(s)"
+    if isinstance(data, ProteinStructures):
+        return f"{sum(len(target.states) for target in study.targets.values())} known structures"
     bias = "metadynamics" if data.bias else "plain dynamics"
     bundled = " (bundled)" if getattr(data, "bundled", None) else ""
     return f"{data.replicas} x {data.duration_ns:g} ns of {bias}{bundled}"

@@ -28,6 +28,8 @@ DRAW_EVALUATIONS = 65  # along the probability flow, for one structure
 DIVERGENCES_PER_DENSITY = 22  # points along the path where it is found
 EVALUATIONS_PER_PASS_BACKWARDS = 2.5  # its cost, in evaluations of the network
 EVALUATIONS_PER_PATH_POINT = 400  # halved intervals and double precision counted, at a tolerance of 1e-4
+PAIRS_COST_FROM = 60.0  # nodes
+SECONDS_PER_TM_SCORE = 0.1  # of some 270 residues
 SECONDS_TO_START = 10.0  # Python, torch, OpenMM
 BYTES_PER_ATOM_AND_FRAME = 18.0  # float32 in .npz and 16-bit integers in .xtc
 LIBRARIES_MB = 2000  # Python, torch, OpenMM
@@ -38,7 +40,9 @@ HOLD_FRAMES = (
     "simulate", "simulate_competitor", "prepare", "prepare_reference", "prepare_floor", "train", "interpolate", "evaluate",
     "evaluate_protein", "estimate_density", "condense_reference", "condense_frames",
 )  # fmt: skip
-HOLD_SAMPLES = ("sample", "sample_shard", "gather_samples", "relax", "evaluate", "evaluate_protein")
+HOLD_SAMPLES = (
+    "sample", "sample_shard", "gather_samples", "relax", "evaluate", "evaluate_protein", "evaluate_states",
+)  # fmt: skip
 # Of residues and caps with their hydrogens, at neutral pH; any other residue counts as an average one.
 RESIDUE_ATOMS = {
     "ACE": 6, "NME": 6, "NH2": 3, "GLY": 7, "ALA": 10, "CYX": 10, "SER": 11, "CYS": 11, "ASP": 12, "ASN": 14, "THR": 14,
@@ -87,6 +91,8 @@ def cost(rule: str, study: AnyStudy | None) -> Cost:
         return interpolation_cost(study)
     if rule == "compare_samplers":
         return comparison_cost(study)
+    if rule == "evaluate_states":
+        return Cost(SECONDS_TO_START + SECONDS_PER_TM_SCORE * study.sampler.samples, 1.0)
     if rule in ("evaluate", "evaluate_protein"):
         return Cost(SECONDS_TO_START + 0.1 * study.evaluation.bootstrap_repeats, 1.0)
     return Cost(SECONDS_TO_START, 1.0)
@@ -205,6 +211,8 @@ def _bytes_of_structures(rule: str, study: Structures) -> float:
     if data.source == "simulate":
         replica = 1000.0 * data.duration_ns / data.frame_interval_ps * atoms * BYTES_PER_POSITION
         frames = replica * (1 if rule == "simulate" else data.replicas)
+    elif data.source == "structures":
+        frames = max(len(target.states) for target in study.targets.values()) * atoms * BYTES_PER_POSITION
     else:
         sizes = [Path(file).stat().st_size for file in data.files if Path(file).is_file()]
         frames = sum(sizes) * COMPRESSION
@@ -250,7 +258,8 @@ def _evaluations(solver: str, steps: int) -> int:
 
 def _network_factor(study: Structures) -> float:
     size = study.model.layers * study.model.width**2 / (4 * 96**2)
-    return max(size, 0.1) * max(_nodes(study), 4.0) / 22.0
+    # All pairs of residues of a long chain cost more than the residues themselves.
+    return max(size, 0.1) * max(_nodes(study), 4.0) / 22.0 * max(1.0, _nodes(study) / PAIRS_COST_FROM)
 
 
 def _parameters(study: Structures) -> float:
@@ -274,12 +283,21 @@ def _target_atoms(target: Target | ProteinTarget) -> int:
         return sum(RESIDUE_ATOMS.get(name, AVERAGE_RESIDUE) for name in target.sequence.split("-"))
     if getattr(target, "smiles", None):
         return 2 * sum(letter.isalpha() for letter in target.smiles)
+    if getattr(target, "states", None):
+        return max(_file_residues(Path(state.pdb)) for state in target.states.values()) * AVERAGE_RESIDUE
     if target.pdb and Path(target.pdb).is_file():
         return sum(line.startswith((b"ATOM", b"HETATM")) for line in _lines(Path(target.pdb)))
     if getattr(target, "fasta", None) and Path(target.fasta).is_file():
         letters = sum(len(line.strip()) for line in _lines(Path(target.fasta)) if not line.startswith(b">"))
         return AVERAGE_RESIDUE * letters
     return UNKNOWN_ATOMS
+
+
+def _file_residues(path: Path) -> int:
+    """Residues of a structure file, from the lines of CA in all of its chains."""
+    if not path.is_file():
+        return UNKNOWN_ATOMS // AVERAGE_RESIDUE
+    return sum(line.startswith(b"ATOM") and b" CA " in line for line in _lines(path))
 
 
 def _lines(path: Path) -> list[bytes]:

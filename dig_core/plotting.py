@@ -270,15 +270,16 @@ def _draw_quality(axes: Axes, table: pandas.DataFrame, key: str) -> None:
     axes.xaxis.set_minor_locator(NullLocator())
 
 
-def learning_curve_figure(history: str | Path) -> tuple[Figure, pandas.DataFrame]:
-    """Loss on training and validation frames against optimiser steps, from a CSV file."""
+def learning_curve_figure(history: str | Path, keeps_frames: bool = True) -> tuple[Figure, pandas.DataFrame]:
+    """Loss on training and validation frames (where none are kept, on the same with other noise) against steps, from a CSV file."""
     table = pandas.read_csv(history)
+    validation = "validation frames" if keeps_frames else "the same, other noise"
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(0.55 * WIDTH_IN, 2.6), layout="constrained")
         axes = figure.subplots()
         for column, colour, name in (
             ("training_loss", COLOURS["reference"], "training frames"),
-            ("validation_loss", COLOURS["samples"], "validation frames (averaged weights)"),
+            ("validation_loss", COLOURS["samples"], f"{validation} (averaged weights)"),
         ):
             own = table.dropna(subset=[column])
             marker = "o" if len(own) < 3 else ""

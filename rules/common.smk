@@ -57,6 +57,18 @@ def of_kind(*kinds):
     )
 
 
+def proteins_with(source):
+    """Return the pattern of the studies of proteins whose frames come from this source."""
+    return (
+        "|".join(
+            name
+            for name, study in CONFIG.studies.items()
+            if study.kind == "protein" and study.data.source == source
+        )
+        or r"(?!)"
+    )
+
+
 def with_shards(several):
     """Return the pattern of the studies whose targets are drawn by several jobs, or by one."""
     return (
@@ -114,8 +126,8 @@ def reading_settings(wildcards):
         "files",
     )
     data = SETTINGS[wildcards.system]["data"]
-    if data["source"] == "simulate":
-        return {"source": "simulate"}
+    if data["source"] in ("simulate", "structures"):
+        return {"source": data["source"]}
     return {key: data[key] for key in keys}
 
 

@@ -55,7 +55,13 @@ use rule build as build_protein with:
         molecule="results/{system}/{target}/molecule.npz",
         all_atoms="results/{system}/{target}/all_atoms.pdb",
     wildcard_constraints:
-        system=of_kind("protein"),
+        system=proteins_with("simulate"),
+
+
+# The same script: known structures may be backbones, and nothing is simulated.
+use rule build as build_states with:
+    wildcard_constraints:
+        system=proteins_with("structures"),
 
 
 rule simulate:

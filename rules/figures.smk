@@ -173,6 +173,39 @@ rule figure_pathway:
         "../workflow_scripts/figure_pathway.py"
 
 
+rule figure_states:
+    """Draw the samples nearest the known structures, and the distances of all samples from each of them."""
+    input:
+        evaluations=of_targets("results/{system}/{target}/evaluation.npz"),
+        library=library("plotting.py", "plotting_states.py"),
+    output:
+        png=report(
+            "results/{system}/figures/states.png",
+            caption="captions.rst",
+            category="{system}",
+            labels={"content": "known structures"},
+        ),
+        pdf="results/{system}/figures/states.pdf",
+        parquet="results/{system}/figures/states.parquet",
+    log:
+        "results/logs/figure_states/{system}.log",
+    conda:
+        "../envs/simulation.yaml"
+    threads: 1
+    resources:
+        mem_mb=memory("figure_states"),
+        runtime=minutes("figure_states"),
+    params:
+        titles=setting("targets"),
+        caption=(
+            "Known structures, and the nearest of the structures drawn from the diffusion model laid over each. Right:"
+            " distances of all drawn structures from each known one, beside those of the first known structure with noise."
+            " The titles say whether the network was trained on these structures."
+        ),
+    script:
+        "../workflow_scripts/figure_states.py"
+
+
 rule figure_learning_curve:
     """Draw the loss on training and validation frames against the optimiser steps."""
     input:
@@ -196,9 +229,12 @@ rule figure_learning_curve:
         mem_mb=memory("figure_learning_curve"),
         runtime=minutes("figure_learning_curve"),
     params:
+        # Of few known structures none is kept.
+        keeps_frames=lambda wildcards: CONFIG.studies[wildcards.system].data.source
+        != "structures",
         caption=(
-            "Learning curve: denoising loss on training frames and on frames kept for validation against the"
-            " number of optimiser steps."
+            "Learning curve: denoising loss on training frames and on frames kept for validation (of known structures: on the"
+            " same ones with other noise) against the number of optimiser steps."
         ),
     script:
         "../workflow_scripts/figure_learning_curve.py"
@@ -207,7 +243,7 @@ rule figure_learning_curve:
 rule figure_2a:
     """Draw Figure 2a: the landscapes of the studies that config/config.yaml lists for it."""
     input:
-        evaluations=landscape_data,
+        evaluations=shown_in("figure_2a"),
         library=library("plotting.py", "evaluation/drawn.py"),
     output:
         png=report(
@@ -227,18 +263,47 @@ rule figure_2a:
         mem_mb=2000,
         runtime=10,
     params:
-        titles=[
-            study.replace("_", " ")
-            + (f": {target}" if len(CONFIG.studies[study].targets) > 1 else "")
-            for study in CONFIG.figures.get("figure_2a", ())
-            for target in CONFIG.studies[study].targets
-        ],
+        titles=titles_in("figure_2a"),
         caption=(
             "Figure 2a of the paper (Nature Machine Intelligence 2024): structures drawn from the diffusion"
             " model laid over the free-energy landscape of molecular dynamics."
         ),
     script:
         "../workflow_scripts/figure_2a.py"
+
+
+rule figure_2b:
+    """Draw Figure 2b: samples beside known structures, of the studies that config/config.yaml lists for it."""
+    input:
+        evaluations=shown_in("figure_2b"),
+        library=library("plotting.py", "plotting_states.py"),
+    output:
+        png=report(
+            "results/figures/figure_2b.png",
+            caption="captions.rst",
+            category="Figures",
+            labels={"content": "figure 2b"},
+        ),
+        pdf="results/figures/figure_2b.pdf",
+        parquet="results/figures/figure_2b.parquet",
+    log:
+        "results/logs/figure_2b.log",
+    conda:
+        "../envs/simulation.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=10,
+    params:
+        titles=titles_in("figure_2b"),
+        caption=(
+            "Figure 2b of the paper (Nature Machine Intelligence 2024): known structures of proteins, and the nearest of the"
+            " structures drawn from the diffusion model laid over each. Right: distances of all drawn structures from each"
+            " known one, beside those of the first known structure with noise. The titles say whether the network was trained"
+            " on these structures."
+        ),
+    script:
+        "../workflow_scripts/figure_2b.py"
 
 
 rule figure_pidp:

@@ -26,14 +26,11 @@ def has_energies(study):
 
 
 def target_sources(wildcards):
-    """Files that describe a target: its PDB file, or the topology of the user's trajectory."""
+    """Files that describe a target: its PDB file, its known structures, or the topology of the user's trajectory."""
     study = CONFIG.studies[wildcards.system]
-    own = (
-        []
-        if simulated(wildcards.system)
-        else [study.data.topology, study.data.files[0]]
-    )
-    target = study.targets[wildcards.target]
+    target, data = study.targets[wildcards.target], study.data
+    own = [data.topology, data.files[0]] if data.source == "trajectory" else []
+    own += [state.pdb for state in (getattr(target, "states", None) or {}).values()]
     return [file for file in [target.pdb, getattr(target, "fasta", None), *own] if file]
 
 
@@ -47,6 +44,8 @@ def simulated_topology(wildcards):
 def replica_files(system, target, held_out):
     """Frames that train, or those that are held out: simulated replicas, or the user's files."""
     data = CONFIG.studies[system].data
+    if data.source == "structures":
+        return []  # they are in the descriptor
     if getattr(data, "bundled", None):
         names = [f"{target}_{replica}.npz" for replica in range(1, data.replicas + 1)]
         files = library(*[f"data/bundled/{data.bundled}/{name}" for name in names])
@@ -197,6 +196,8 @@ def study_figures(study):
     """Names of the figures that a study has."""
     if CONFIG.studies[study].kind == "analytic":
         return ["energies_only"]
+    if CONFIG.studies[study].data.source == "structures":
+        return ["states", "learning_curve"]
     comparison = CONFIG.studies[study].evaluation.sampler_comparison
     names = ["landscape", "learning_curve"]
     names += ["energies"] if has_energies(study) else []
@@ -242,12 +243,21 @@ def compared_metrics(table):
     ]
 
 
-def landscape_data(wildcards):
-    """Evaluations of all targets of the studies that figure 2a shows."""
-    shown = CONFIG.figures.get("figure_2a", ())
+def shown_in(figure):
+    """Evaluations of all targets of the studies that a figure shows."""
     return [
         f"results/{study}/{target}/evaluation.npz"
-        for study in shown
+        for study in CONFIG.figures.get(figure, ())
+        for target in CONFIG.studies[study].targets
+    ]
+
+
+def titles_in(figure):
+    """Titles of what `shown_in` returns."""
+    return [
+        study.replace("_", " ")
+        + (f": {target}" if len(CONFIG.studies[study].targets) > 1 else "")
+        for study in CONFIG.figures.get(figure, ())
         for target in CONFIG.studies[study].targets
     ]
 

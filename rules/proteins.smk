@@ -29,7 +29,7 @@ rule evaluate_protein:
     log:
         "results/logs/evaluate_protein/{system}_{target}.log",
     wildcard_constraints:
-        system=of_kind("protein"),
+        system=proteins_with("simulate"),
     conda:
         "../envs/learning.yaml"
     threads: 1
@@ -44,6 +44,40 @@ rule evaluate_protein:
         "../workflow_scripts/evaluate_protein.py"
 
 
+rule evaluate_states:
+    """Compare the samples of a protein with its known structures, beside the first of them with noise."""
+    input:
+        samples="results/{system}/{target}/samples.npz",
+        molecule="results/{system}/{target}/molecule.npz",
+        training="results/{system}/model/training.json",
+        library=library(
+            "evaluation/backbone_atoms.py",
+            "evaluation/backbone_validity.py",
+            "evaluation/proteins.py",
+            "evaluation/statistics.py",
+            "evaluation/superposition.py",
+            "systems/protein_states.py",
+        ),
+    output:
+        metrics="results/{system}/{target}/metrics.json",
+        evaluation="results/{system}/{target}/evaluation.npz",
+    log:
+        "results/logs/evaluate_states/{system}_{target}.log",
+    wildcard_constraints:
+        system=proteins_with("structures"),
+    conda:
+        "../envs/learning.yaml"
+    threads: 1
+    resources:
+        mem_mb=memory("evaluate_states"),
+        runtime=minutes("evaluate_states"),
+    params:
+        evaluation=evaluation_settings,
+        is_trained=lambda wildcards: wildcards.target in trained_targets(wildcards),
+    script:
+        "../workflow_scripts/evaluate_states.py"
+
+
 rule condense_frames:
     """Condense a replica into N, CA and C of its residues, as they are bundled with the project."""
     input:
@@ -53,7 +87,7 @@ rule condense_frames:
     log:
         "results/logs/condense_frames/{system}_{target}_{replica}.log",
     wildcard_constraints:
-        system=of_kind("protein"),
+        system=proteins_with("simulate"),
     conda:
         "../envs/simulation.yaml"
     threads: 1

@@ -18,9 +18,9 @@ from dig_core.settings.validation import ConfigError, validated
 
 ROOT = Path(__file__).parents[1]
 SHIPPED = sorted((ROOT / "config" / "systems").glob("*.yaml"))
-ALANINE, PEPTIDES = (
+ALANINE, PEPTIDES, TWO_STATES = (
     yaml.safe_load((ROOT / f"config/systems/{name}.yaml").read_text())
-    for name in ("alanine_dipeptide", "peptides")
+    for name in ("alanine_dipeptide", "peptides", "two_states")
 )
 
 PRETRAINING = {
@@ -218,7 +218,7 @@ def test_mistake_gives_one_line(tmp_path, path, value, told):
             {"sequence": "GA", "fasta": "own.fasta"},
             ["targets.SAPS", "got sequence and fasta"],
         ),
-        ("targets.SAPS", {}, ["targets.SAPS", "sequence, fasta, pdb; got none"]),
+        ("targets.SAPS", {}, ["targets.SAPS", "sequence, fasta, pdb, states; got none"]),
         ("targets.SAPS", {"smiles": "CCO"}, ["targets.SAPS", "'smiles'"]),
         (
             "targets.SAPS",
@@ -235,7 +235,9 @@ def test_mistake_gives_one_line(tmp_path, path, value, told):
         ("data.constraints", "all_bonds", ["data.constraints", "'all_bonds'"]),
         ("data.replicas", 1, ["data.replicas", "greater than or equal to 2"]),
         ("data.bias", {"torsions": ["phi"]}, ["data.bias"]),
-        ("data.source", "trajectory", ["data.source", "'simulate'"]),
+        ("data.source", "trajectory", ["data.source", "'simulate'", "'structures'"]),
+        ("evaluation.bins", 1, ["evaluation.bins", "greater than or equal to 2"]),
+        ("evaluation.kind", "known_states", ["evaluation: ", "'bins'"]),
         ("data.frame_interval_ps", 0.002, ["frame_interval_ps", "multiple of timestep_fs"]),
         ("model.blocks", 3, ["model", "layers to be a multiple of blocks; got 4 and 3"]),
         ("model.heads", 7, ["model", "width to be a multiple of heads; got 96 and 7"]),
@@ -270,6 +272,93 @@ def test_mistake_in_a_study_of_proteins_gives_one_line(tmp_path, path, value, to
     assert "expected" in text
     for part in told:
         assert part in text
+
+
+ONE_STATE = {"closed": {"pdb": "own.pdb"}}
+BOTH_STATES = ONE_STATE | {"open": {"pdb": "own.pdb", "chain": "B"}}
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "told"),
+    [
+        ("targets.adenylate_kinase", {"states": ONE_STATE}, ["adenylate_kinase.states", "at least 2"]),
+        ("targets.adenylate_kinase", {"states": {}}, ["adenylate_kinase.states", "at least 2"]),
+        (
+            "targets.adenylate_kinase",
+            {"states": BOTH_STATES, "sequence": "GA"},
+            ["got sequence and states"],
+        ),
+        ("targets.adenylate_kinase", {"states": BOTH_STATES, "chain": "A"}, ["got states. Remove them"]),
+        (
+            "targets.adenylate_kinase",
+            {"states": BOTH_STATES | {"path": {"pdb": "own.pdb"}}},
+            ["states.path", "Rename it"],
+        ),
+        (
+            "targets.adenylate_kinase",
+            {"states": BOTH_STATES | {"half": {"pdp": "own.pdb"}}},
+            ["states.half", "Did you mean 'pdb'?"],
+        ),
+        (
+            "targets.adenylate_kinase",
+            {"sequence": "GAS"},
+            ["expected states in targets.adenylate_kinase where data.source is structures; got none"],
+        ),
+        ("targets", {"own": {"states": BOTH_STATES}}, ["the file own.pdb", "found none"]),
+        ("data.replicas", 2, ["data.replicas"]),
+        ("training.validation_fraction", 0.05, ["training.validation_fraction: 0.0", "got 0.05"]),
+        ("evaluation.kind", "known_state", ["evaluation.kind", "'known_states'", "'known_state'"]),
+        ("evaluation.within_angstrom", 0.0, ["evaluation.within_angstrom", "greater than 0"]),
+        ("evaluation.bins", 50, ["evaluation: ", "'bins'"]),
+        (
+            "evaluation",
+            PEPTIDES["evaluation"],
+            ["expected kind: known_states in evaluation where data.source is structures"],
+        ),
+        (
+            "data",
+            PEPTIDES["data"],
+            ["expected no states in targets.adenylate_kinase where data.source is simulate; got some"],
+        ),
+    ],
+)
+def test_mistake_in_a_study_of_known_structures_gives_one_line(tmp_path, path, value, told):
+    text = mistake(tmp_path, changed(path, value, TWO_STATES))
+    assert "expected" in text
+    for part in told:
+        assert part in text
+
+
+def test_known_structures_are_described_and_cost_what_their_residues_do(tmp_path):
+    """Files that are not there yet are those of some 190 residues."""
+    tiny, shipped = (load_study(ROOT / f"config/systems/{n}.yaml") for n in ("two_states_tiny", "two_states"))
+    assert "first, second at 300 K: 4 known structures; " in describe(tiny)
+    assert plain(shipped)["evaluation"]["crystal_noise"]["positions_angstrom"] == 0.5
+    for rule in ("train", "sample"):
+        assert costs.cost(rule, shipped).seconds > 5 * costs.cost(rule, tiny).seconds
+    rules = ("build_states", "prepare", "train", "sample", "evaluate_states", "figure_states")
+    assert all(costs.memory_MB(rule, tiny) >= 2000 and costs.runtime_minutes(rule, tiny) for rule in rules)
+    long = tiny.model_copy(update={"sampler": tiny.sampler.model_copy(update={"samples": 10_000})})
+    assert costs.cost("evaluate_states", long).seconds > 500.0
+
+
+def test_figure_2b_may_show_a_study_that_is_not_listed(tmp_path):
+    """It is known then, and the figure is made when it is asked for; figure 2a is made with the studies."""
+    (tmp_path / "systems").mkdir()
+    write(tmp_path / "systems", "alanine", ALANINE)
+    write(tmp_path / "systems", "two", TWO_STATES)
+    downloads = yaml.safe_load((ROOT / "config/config.yaml").read_text())["downloads"]
+    content = {"studies": ["alanine"], "figures": {"figure_2a": ["alanine"], "figure_2b": ["two"]}}
+    config = load_config(write(tmp_path, "config", content | {"downloads": downloads}))
+    assert set(config.studies) == {"alanine", "two"} and config.listed == ("alanine",)
+    assert config.listed_figures == ["figure_2a"]
+    content |= {"studies": ["alanine", "two"], "downloads": downloads}
+    assert load_config(write(tmp_path, "config", content)).listed_figures == ["figure_2a", "figure_2b"]
+    content["figures"] = {"figure_2a": ["two"]}
+    with pytest.raises(
+        ConfigError, match=r"figure_2a: expected a study of molecules or proteins with landscapes"
+    ):
+        load_config(write(tmp_path, "config", content))
 
 
 def test_a_protein_is_a_sequence_or_a_file(tmp_path):
@@ -424,7 +513,11 @@ def test_workflow_refuses_unknown_study_and_figure(tmp_path):
     for content, told in [
         ({"studies": ["alanin"], "figures": {}}, "Did you mean 'alanine'?"),
         ({"studies": ["alanine"], "figures": {"figure_2a": ["alanin"]}}, "Did you mean 'alanine'?"),
-        ({"studies": ["alanine"], "figures": {"figure_2b": ["alanine"]}}, "figure_2a"),
+        ({"studies": ["alanine"], "figures": {"figure_2c": ["alanine"]}}, "figure_2a"),
+        (
+            {"studies": ["alanine"], "figures": {"figure_2b": ["alanine"]}},
+            "figures.figure_2b: expected a study with known structures; got 'alanine', of kind molecule with data.source simulate",
+        ),
         ({"studies": [], "figures": {}}, "at least 1"),
         ({"studies": ["alanine"]}, "figures: expected this key"),
     ]:

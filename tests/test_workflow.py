@@ -37,6 +37,7 @@ FIGURES = {
 }
 DENSITIES = {"pretrain_density", "evaluate_density", "table_energies_only", "figure_energies_only"}
 PROTEINS = {"build_protein", "prepare_floor", "evaluate_protein", "condense_frames"}
+STATES = {"evaluate_states", "figure_states"}
 ELSEWHERE = {"download", "gather_samples"}
 SCRIPT = """
 from pathlib import Path
@@ -163,13 +164,14 @@ def test_dry_run_of_every_target(workflow):
     edit(
         workflow / "config/config.yaml",
         "studies: [alanine_dipeptide]",
-        "studies: [alanine_dipeptide, tiny, energies_only_tiny, peptides_tiny]",
+        "studies: [alanine_dipeptide, tiny, energies_only_tiny, peptides_tiny, two_states_tiny]",
     )
     said = snakemake(workflow, "-n", "tiny", "figure_2a")
     assert set(jobs(said)) == CHAIN | FIGURES | {"compare_samplers", "relax", "tiny", "figure_2a"}
     molecule = {"system": "tiny", "target": "ala", "replica": "2"}
     density = {"system": "energies_only_tiny", "target": "pair", "form": "potential", "seed": "1"}
     protein = {"system": "peptides_tiny", "target": "GAA", "replica": "2"}
+    known = {"system": "two_states_tiny", "target": "first"}
     files = set()
     for name, text in RULES.items():
         # What only other studies need has tests of its own.
@@ -177,10 +179,12 @@ def test_dry_run_of_every_target(workflow):
             continue
         outputs = "".join(re.findall(r"output:.*?params:", text, re.DOTALL))
         values = density if name in DENSITIES else protein if name in PROTEINS else molecule
+        values = known if name in STATES else values
         files |= {pattern.format(**values) for pattern in re.findall(r'"(results/[^"]*)"', outputs)}
     files = sorted(files)
     assert len(files) > 25
-    expected = {*SCRIPTED, "simulate_competitor", "build_protein", "prepare_floor"} - ELSEWHERE
+    inherited = {"simulate_competitor", "build_protein", "build_states", "prepare_floor"}
+    expected = {*SCRIPTED, *inherited} - ELSEWHERE
     assert set(jobs(snakemake(workflow, "-n", *files))) == expected
 
 
@@ -200,6 +204,28 @@ def test_dry_run_of_proteins(workflow):
     inputs = re.search(r"^rule train:\n +input: (.*)$", said, re.MULTILINE)[1]
     assert re.findall(r"(\w+)/molecule", inputs) == ["AGA", "GAG"]
     assert re.search(r"input: \S+/all_atoms.pdb, \S+/molecule.npz\n +output: \S+/simulation/1.npz", said)
+
+
+def test_dry_run_of_known_structures(workflow):
+    """Nothing is simulated; files from elsewhere are fetched; figure 2b is made when it is asked for."""
+    shutil.copy2(workflow / "shipped.yaml", workflow / "config/config.yaml")
+    said = snakemake(workflow, "-n", "figure_2b")
+    of_a_target = ("build_states", "sample", "evaluate_states")
+    assert jobs(said) == {
+        **dict.fromkeys(of_a_target, 3),
+        "download": 6,
+        **dict.fromkeys(("prepare", "train", "figure_2b"), 1),
+    }
+    assert "figure_2b" not in jobs(snakemake(workflow, "-n"))
+    inputs = re.search(r"^rule prepare:\n +input: (.*)$", said, re.MULTILINE)[1]
+    assert set(re.findall(r"two_states/(\w+)/", inputs)) == {"adenylate_kinase", "ribose_binding_protein"}
+    alone = ("--config", "studies=[two_states_tiny]", "figures={figure_2a: []}", "--")
+    own = jobs(snakemake(workflow, "-n", *alone, "two_states_tiny"))
+    assert own == {
+        **dict.fromkeys(of_a_target, 2),
+        **dict.fromkeys(("prepare", "train", "table_metrics", "figure_states", "figure_learning_curve"), 1),
+        "two_states_tiny": 1,
+    }
 
 
 def test_bundled_replicas_of_proteins_are_read_and_not_simulated(workflow):
@@ -389,7 +415,7 @@ def test_mistake_in_a_study_is_one_line(workflow):
 def test_list_of_rules_is_the_help(workflow):
     said = snakemake(workflow, "--list-rules")
     listed = dict(re.findall(r"^(\w+) \((.+)\)$", said, re.MULTILINE))
-    inherited = {"simulate_competitor", "sample_shard", "build_protein", "prepare_floor"}
+    inherited = {"simulate_competitor", "sample_shard", "build_protein", "build_states", "prepare_floor"}
     assert set(RULES) | {"alanine_dipeptide"} | inherited == set(listed)
     assert all(20 < len(text) < 110 and text.endswith(".") for text in listed.values()), listed
 

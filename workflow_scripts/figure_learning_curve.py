@@ -7,7 +7,7 @@ from dig_core.runtime import run
 
 def main(job):
     """Write the figure as picture and vector graphics, and the numbers it shows."""
-    figure, table = learning_curve_figure(job.input.history)
+    figure, table = learning_curve_figure(job.input.history, job.params.keeps_frames)
     for path in job.output:
         with atomic(path) as file:
             write(file, figure, table)

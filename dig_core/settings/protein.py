@@ -1,8 +1,8 @@
 """A study of proteins: residues as rigid bodies, sequences that train and sequences that are held out."""
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, PositiveFloat, PositiveInt, model_validator
+from pydantic import Discriminator, Field, PositiveFloat, PositiveInt, Tag, model_validator
 
 from dig_core.settings.data import Dynamics
 from dig_core.settings.evaluation import Evaluation
@@ -11,8 +11,18 @@ from dig_core.settings.network import VarianceExploding
 from dig_core.settings.sampling import Sampler
 
 
+class KnownStructure(Settings):
+    """A file with one structure of a protein; its backbone is enough."""
+
+    pdb: str = Field(description="Path of a PDB or mmCIF file, may be gzipped")
+    chain: str | None = Field(None, description="Chain of the file; null: its only one")
+    residues: tuple[int, int] | None = Field(
+        None, description="First and last residue, numbered as in the file; null: all"
+    )
+
+
 class ProteinTarget(Settings):
-    """One protein: its sequence, or a file that holds it."""
+    """One protein: its sequence, a file that holds it, or its known structures."""
 
     sequence: str | None = Field(
         None, description="One letter per residue (GYDPETGTWG), or names with caps (ACE-ALA-GLY-NME)"
@@ -25,15 +35,26 @@ class ProteinTarget(Settings):
     residues: tuple[int, int] | None = Field(
         None, description="First and last residue, numbered as in the file; null: all"
     )
+    states: dict[Name, KnownStructure] | None = Field(
+        None,
+        min_length=2,
+        description="Known structures by name, for data.source structures: the residues that all files have, by their numbers",
+    )
     held_out: bool = Field(False, description="Never trained on; its samples are compared all the same")
 
     @model_validator(mode="after")
     def _one_description(self) -> Self:
-        given = [key for key in ("sequence", "fasta", "pdb") if getattr(self, key)]
+        given = [key for key in ("sequence", "fasta", "pdb", "states") if getattr(self, key)]
         if len(given) != 1:
             found = " and ".join(given) or "none"
-            raise ValueError(f"expected exactly one of sequence, fasta, pdb; got {found}. Keep one of them")
-        if (self.sequence and self.chain) or (self.pdb is None and self.residues):
+            raise ValueError(
+                f"expected exactly one of sequence, fasta, pdb, states; got {found}. Keep one of them"
+            )
+        if (
+            (self.sequence and self.chain)
+            or (self.states and self.chain)
+            or (self.pdb is None and self.residues)
+        ):
             raise ValueError(
                 f"expected a file where there is a chain, and a PDB file where there are residues; got {given[0]}. Remove them"
             )
@@ -66,6 +87,19 @@ class ProteinSimulate(ProteinDynamics):
         """Return the settings of one run: replica '1', '2', ..."""
         values = {name: getattr(self, name) for name in ProteinDynamics.model_fields}
         return ProteinDynamics(**values | {"seed": self.seed + int(replica)})
+
+
+class ProteinStructures(Settings):
+    """The known structures of every target are its frames, each with the same weight; nothing is simulated."""
+
+    source: Literal["structures"] = Field(description="The files under `states` of every target")
+    force_field: None = Field(None, description="Always null: nothing is simulated")
+    replicas: None = Field(None, description="Always null: nothing is simulated")
+    bundled: None = Field(None, description="Always null: nothing is simulated")
+    simulations_of: None = Field(None, description="Always null: nothing is simulated")
+    competitor_duration_ns: None = Field(None, description="Always null: nothing is simulated")
+    tight_reference: None = Field(None, description="Always null: there is none")
+    subset: None = Field(None, description="Always null: all structures train")
 
 
 class FrameNetwork(Settings):
@@ -137,11 +171,46 @@ class FrameTraining(Settings):
     weight_low: PositiveFloat = Field(description="Noise / signal below which the loss weighs less")
     weight_high: PositiveFloat = Field(description="Noise / signal above which the loss weighs less")
     validation_fraction: Fraction = Field(
-        description="Share of the training frames kept for the learning curve"
+        description="Share of the training frames kept for the learning curve; 0.0: none, it shows the training frames with other noise"
     )
     checkpoint_interval_steps: PositiveInt = Field(description="Steps between two restart points")
     seed: Seed = Field(description="Seed of weights, batches and noise")
     control_variate: None = Field(None, description="Always null: plain denoising")
+
+
+class CrystalNoise(Settings):
+    """What samples of known structures are compared with: the first structure of the protein with noise."""
+
+    positions_angstrom: PositiveFloat = Field(
+        description="Standard deviation of each coordinate of a C-alpha atom"
+    )
+    rotations_deg: PositiveFloat = Field(
+        description="Standard deviation of the turn of a residue about each axis"
+    )
+    seed: Seed = Field(description="Seed of the noise")
+
+
+class KnownStates(Settings):
+    """Comparison of samples with the known structures of their protein."""
+
+    kind: Literal["known_states"] = Field(description="What samples are compared with")
+    within_angstrom: PositiveFloat = Field(
+        description="Root-mean-square distance of C-alpha atoms within which a structure counts as reached"
+    )
+    crystal_noise: CrystalNoise = Field(description="Baseline: the first structure with noise")
+    sampler_comparison: None = Field(None, description="Always null: none")
+
+
+def _compared_with(value: Any) -> str:
+    """The tag of an evaluation: only that with known structures states a kind."""
+    states_kind = "kind" in value if isinstance(value, dict) else isinstance(value, KnownStates)
+    return "known_states" if states_kind else "landscapes"
+
+
+ProteinEvaluation = Annotated[
+    Annotated[Evaluation, Tag("landscapes")] | Annotated[KnownStates, Tag("known_states")],
+    Discriminator(_compared_with),
+]
 
 
 class ProteinStudy(Settings):
@@ -150,12 +219,16 @@ class ProteinStudy(Settings):
     kind: Literal["protein"] = Field(description="Kind of system")
     temperature_K: PositiveFloat = Field(description="Temperature of data, model and reference in K")
     targets: dict[Name, ProteinTarget] = Field(min_length=1, description="Proteins by name")
-    data: Annotated[ProteinSimulate, Field()] = Field(description="Where the structures come from")
+    data: Annotated[ProteinSimulate | ProteinStructures, Field(discriminator="source")] = Field(
+        description="Where the structures come from"
+    )
     model: FrameNetwork = Field(description="Score network")
     process: FrameProcess = Field(description="Diffusion process")
     training: FrameTraining = Field(description="Training of the score network")
     sampler: Sampler = Field(description="Drawing structures")
-    evaluation: Evaluation = Field(description="Comparison with the reference")
+    evaluation: ProteinEvaluation = Field(
+        description="Comparison with the reference, or with known structures"
+    )
     pretraining: None = Field(None, description="Always null: training on frames alone")
     density: None = Field(None, description="Always null: none")
     interpolation: None = Field(None, description="Always null: none")
@@ -166,7 +239,7 @@ class ProteinStudy(Settings):
         asked = {
             "sampler.relaxation": self.sampler.relaxation,
             "evaluation.sampler_comparison": self.evaluation.sampler_comparison,
-            "evaluation.states": self.evaluation.states,
+            "evaluation.states": getattr(self.evaluation, "states", None),
         }
         for key, value in asked.items():
             if value:
@@ -178,5 +251,29 @@ class ProteinStudy(Settings):
         if all(target.held_out for target in self.targets.values()):
             raise ValueError(
                 "expected a target that is trained on; got held_out: true for all. Remove it from one"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _known_structures_go_together(self) -> Self:
+        """Structures are the frames of all targets or of none, and what samples are compared with then."""
+        known = self.data.source == "structures"
+        wanted, other = ("states", "none") if known else ("no states", "some")
+        for name, target in self.targets.items():
+            if bool(target.states) != known:
+                raise ValueError(
+                    f"expected {wanted} in targets.{name} where data.source is {self.data.source}; got {other}."
+                    " Change the target, or data.source"
+                )
+        if isinstance(self.evaluation, KnownStates) != known:
+            kind = "kind: known_states" if known else "no kind"
+            raise ValueError(
+                f"expected {kind} in evaluation where data.source is {self.data.source}; got another one."
+                " Change evaluation, or data.source"
+            )
+        if known and self.training.validation_fraction:
+            raise ValueError(
+                "expected training.validation_fraction: 0.0 where data.source is structures;"
+                f" got {self.training.validation_fraction}. There are too few to keep any"
             )
         return self

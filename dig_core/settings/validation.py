@@ -11,6 +11,10 @@ from dig_core.settings.fields import Settings, suggestion
 SettingsT = TypeVar("SettingsT", bound=Settings)
 
 
+# Of sections whose kind does not follow from a key alone: no part of the path that a user knows.
+TAGS = ("landscapes", "known_states")
+
+
 class ConfigError(ValueError):
     """A mistake in a settings file; its text is one line."""
 
@@ -77,7 +81,7 @@ def _key_path(location: tuple[int | str, ...], values: Any) -> str:
         is_tag = (
             isinstance(values, dict)
             and part not in values
-            and part in (values.get("kind"), values.get("source"), values.get("energy"))
+            and part in (values.get("kind"), values.get("source"), values.get("energy"), *TAGS)
         )
         if is_tag or part == "[key]":
             continue

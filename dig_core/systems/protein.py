@@ -14,7 +14,7 @@ import torch
 from jaxtyping import Float
 
 from dig_core.backbone import backbone, frames_of
-from dig_core.data import protein_repair, proteins, simulation
+from dig_core.data import protein_repair, protein_states, proteins, simulation
 from dig_core.data.backbone_frames import replica_corners
 from dig_core.data.molecules import from_sequence
 from dig_core.data.protein_files import CAPS, RESIDUE_OF_LETTER, letter
@@ -37,16 +37,36 @@ RESIDUE_ARRAYS = ("residue_types", "residue_indices", "chain_indices")
 
 
 def build(target: Mapping[str, Any], data: Mapping[str, Any]) -> tuple[app.Topology, dict[str, np.ndarray]]:
-    """Topology of the backbone and descriptor arrays of a target, with the backbone of its start structure."""
+    """Topology of the backbone and descriptor arrays of a target, with the backbone of its start structure.
+
+    A target with known structures has these as well, `state_names` [states] and `state_positions_angstrom` [states, atoms, 3].
+    """
+    if target.get("states"):
+        return _known(target["states"])
     simulated, positions = all_atoms(target, data)
-    protein = _protein(target, simulated)
-    residues = proteins.protein_arrays(protein)
+    topology, descriptor = _described(_protein(target, simulated))
+    start = positions[None, proteins.backbone_indices(simulated)]
+    return topology, descriptor | {"positions_angstrom": rebuilt(start, descriptor)[0]}
+
+
+def _known(states: Mapping[str, Mapping[str, Any]]) -> tuple[app.Topology, dict[str, np.ndarray]]:
+    """What `build` returns for a protein whose structures are known: the residues that all of them have."""
+    protein, corners = protein_states.common_residues(states)
+    topology, descriptor = _described(protein)
+    backbones = rebuilt(corners, descriptor)
+    names = np.array(list(states))
+    known = {"state_names": names, "state_positions_angstrom": backbones}
+    return topology, descriptor | {"positions_angstrom": backbones[0]} | known
+
+
+def _described(protein: proteins.Protein) -> tuple[app.Topology, dict[str, np.ndarray]]:
+    """Topology of the backbone of a protein, and descriptor arrays without positions."""
     topology = proteins.backbone_topology(protein.sequence, protein.residue_indices, protein.chain_indices)
     atoms = list(topology.atoms())
     firsts = [next(residue.atoms()).index for residue in topology.residues()]
     torsions, names = torsion_atoms(protein.residue_indices, protein.chain_indices, np.array(firsts))
-    descriptor = {
-        **residues,
+    return topology, {
+        **proteins.protein_arrays(protein),
         "sequence": np.array(protein.sequence),
         "first_atom_of_residue": np.array(firsts),
         "backbone_torsions": torsions,
@@ -55,8 +75,6 @@ def build(target: Mapping[str, Any], data: Mapping[str, Any]) -> tuple[app.Topol
         "atomic_numbers": np.array([atom.element.atomic_number for atom in atoms]),
         "stereocentres": np.zeros((0, 4), dtype=int),  # residues are L by construction
     }
-    start = positions[None, proteins.backbone_indices(simulated)]
-    return topology, descriptor | {"positions_angstrom": rebuilt(start, descriptor)[0]}
 
 
 def all_atoms(target: Mapping[str, Any], data: Mapping[str, Any]) -> tuple[app.Topology, np.ndarray]:
@@ -99,7 +117,13 @@ def read_frames(
     protein: Mapping[str, np.ndarray],
     held_out: bool,
 ) -> dict[str, np.ndarray]:
-    """Backbones of replicas, simulated with all atoms or bundled as N, CA and C, with `weights` and `frame_interval_ps`."""
+    """Backbones of replicas, simulated with all atoms or bundled as N, CA and C, with `weights` and `frame_interval_ps`.
+
+    Where data.source is structures, the frames are the known structures, each with the same weight, and no interval lies between them.
+    """
+    if data.get("source") == "structures":
+        states = protein["state_positions_angstrom"]
+        return {"positions_angstrom": states, "weights": np.full(len(states), 1.0 / len(states))}
     replicas = [replica_corners(file, len(protein["residue_types"])) for file in files]
     counts = np.array([len(positions) for positions, _ in replicas])
     return {

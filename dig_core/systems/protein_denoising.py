@@ -107,7 +107,7 @@ def denoising_loss(
 
     Returns:
         The loss; probabilities `train` and `validation` over all frames (targets count equally; validation frames are contiguous
-        stretches at the end of each target); unit of the positions in Angstrom.
+        stretches at the end of each target, or the training frames where none are kept); unit of the positions in Angstrom.
 
     Raises:
         ValueError: the unit is far from the standard deviation of the C-alpha coordinates.
@@ -121,7 +121,7 @@ def denoising_loss(
             f"expected model.scale_angstrom near the standard deviation of the data, {spread:.1f}; got {scale}. Correct it"
         )
     weights = [torch.as_tensor(dataset[f"{name}.weights"], dtype=torch.float32) for name in descriptors]
-    probabilities = frames_probabilities(weights, settings["training"]["validation_fraction"])
+    probabilities = _probabilities(weights, settings["training"]["validation_fraction"])
     process = diffusion_process(settings["process"])
     nats = process[POSITIONS].prior_mismatch_nats(1.0, 3 * (max(alpha.shape[1] for alpha in alphas) - 1))
     print(f"noised positions are at most {nats:.2f} nats from the sampler's start", flush=True)
@@ -129,6 +129,18 @@ def denoising_loss(
     groups, places = _grouped([alpha / scale for alpha in alphas], rotations, graphs, device)
     loss = FrameDenoising(groups, places.to(device), process, settings["training"])
     return loss, {part: values.to(device) for part, values in probabilities.items()}, scale
+
+
+def _probabilities(weights: Sequence[Tensor], validation_fraction: float) -> dict[str, Tensor]:
+    """As `frames_probabilities`; without frames kept for validation, those that train are looked at with other noise."""
+    if validation_fraction:
+        return frames_probabilities(weights, validation_fraction)
+    print(
+        "no frames are kept for validation: its loss is that of the training frames with other noise",
+        flush=True,
+    )
+    everything = torch.cat([own / own.sum() / len(weights) for own in weights])
+    return {"train": everything, "validation": everything}
 
 
 def _rigid(

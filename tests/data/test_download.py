@@ -3,12 +3,15 @@
 import gzip
 import hashlib
 import io
+from pathlib import Path
 
 import openmm.app as app
 import openmm.unit as unit
 import pytest
 
-from dig_core.data.download import fetch
+from dig_core.config import load_config, plain
+from dig_core.data.download import check_structure, fetch
+from tests.backbones_for_tests import DATA, ROOT, needs_data
 from tests.molecules_for_tests import peptide
 
 CONTENT = b"band gap,eV\ndiamond,4.18\n"
@@ -117,3 +120,22 @@ def test_a_backbone_alone_is_refused_where_side_chains_are_needed(source):
     with pytest.raises(ValueError, match="expected side chains in 1abc"):
         fetch("1abc.pdb", entry(source / "1abc.pdb", sha256=None, pdb=WHOLE))
     fetch("1abc.pdb", entry(source / "1abc.pdb", sha256=None, pdb=WHOLE | {"side_chains": False}))
+
+
+@needs_data
+@pytest.mark.parametrize("path", sorted(load_config(ROOT / "config/config.yaml").downloads))
+def test_entries_that_the_workflow_names_are_found_in_a_mirror(path, monkeypatch):
+    monkeypatch.setenv("DIG_DATA_MIRROR", str(DATA))
+    known = plain(load_config(ROOT / "config/config.yaml").downloads[path])
+    content, place = fetch(Path(path).name, known)
+    assert place.startswith("file:") and content.startswith(b"REMARK")
+
+
+@needs_data
+def test_the_whole_entry_is_taken_as_well():
+    """As a user gets it from the archive: two chains, side chains, water and a ligand."""
+    known = plain(load_config(ROOT / "config/config.yaml").downloads["results/downloads/1AKE_A.pdb"])
+    text = (DATA / "proteins/1ake.pdb").read_text()
+    check_structure("1AKE_A.pdb", text, known["pdb"], "here")
+    with pytest.raises(ValueError, match=r"got \w+ from here"):
+        check_structure("1AKE_A.pdb", text, known["pdb"] | {"sequence": "MRI"}, "here")
