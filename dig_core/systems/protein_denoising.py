@@ -86,9 +86,10 @@ class SameLength:
         return {POSITIONS: self.positions[indices], ROTATIONS: self.rotations[indices]}
 
     def conditions(self, model: nn.Module, indices: Int[Tensor, " batch"]) -> Any:
-        """What the network knows of each structure's sequence; computed for the sequences that occur."""
+        """What the network knows of each structure's sequence; computed for the sequences that occur, and shared where it is one."""
         present, rows = self.targets[indices].unique(return_inverse=True)
-        return model.conditions(_rows(self.graph, present)).of(rows)
+        known = model.conditions(_rows(self.graph, present))
+        return known if len(present) == 1 else known.of(rows)
 
 
 def denoising_loss(
