@@ -79,7 +79,7 @@ def test_landscapes_and_comparisons_of_molecules_refuse_the_study(tmp_path, show
     (tmp_path / "systems").mkdir()
     write(tmp_path / "systems", "densities", STUDY)
     path = write(tmp_path, "config", {"studies": ["densities"], **shown})
-    told = r"(figures|comparisons\.table_pidp): expected a study of molecules( or proteins)?; got 'densities', of kind analytic"
+    told = r"(figures\.figure_2a|comparisons\.table_pidp): expected a study of molecules( or proteins with landscapes)?; got 'densities', of kind analytic"
     with pytest.raises(ConfigError, match=told):
         load_config(path)
 
