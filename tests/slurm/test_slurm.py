@@ -111,8 +111,8 @@ def test_jobs_that_ask_for_a_gpu_get_one_and_others_do_not(cluster, finished, tm
 def test_jobs_that_meet_their_time_limit_go_on_to_the_same_result(cluster, finished, tmp_path):
     """The training is killed by its limit of a minute; the dynamics is warned two minutes before one of three minutes."""
     folder = without(finished, tmp_path, CHECKPOINT, COMPETITOR)
-    # 500 steps take longer than the 90 s after which Slurm has certainly acted, and what is left then far less than its minute.
-    slow_training(folder, 0.175)
+    # 500 steps take longer than the two minutes after which Slurm has certainly acted; what is left then is done at full speed.
+    slow_training(folder, 0.35)
     slow_simulation(folder, 15.0)
     limits = ("train:runtime=1", "train:slurm_extra='--signal=TERM@0'", "simulate_competitor:runtime=3")
     options = ("--set-resources", *limits, "--retries", "9")

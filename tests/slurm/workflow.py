@@ -66,11 +66,11 @@ def insert(path: Path, before: str, line: str) -> None:
 
 
 def slow_training(folder: Path, seconds: float) -> None:
-    """Every step takes longer, without work for the processor."""
+    """Every step takes longer, without work for the processor; a training that goes on is as fast as ever."""
     insert(
         folder / "dig_core/training.py",
         "value = trainer.objective(batch)",
-        f"time.sleep({seconds})",
+        f"time.sleep(0.0 if trainer.cpu_seconds else {seconds})",
     )
 
 
