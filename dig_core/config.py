@@ -11,22 +11,22 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-import yaml
 from pydantic import TypeAdapter
 
 from dig_core.settings.analytic import AnalyticStudy, AnyStudy
 from dig_core.settings.data import Target
+from dig_core.settings.description import describe
 from dig_core.settings.download import Download
 from dig_core.settings.fields import Settings, suggestion
 from dig_core.settings.protein import (
     KnownStructure,
-    ProteinStructures,
     ProteinStudy,
     ProteinTarget,
 )
 from dig_core.settings.study import Study
 from dig_core.settings.validation import ConfigError, validated
 from dig_core.settings.workflow import Comparison, Workflow
+from dig_core.settings.yaml_files import read_yaml
 
 # Named by the user and complete in themselves: an ablation replaces them whole, it does not add to them.
 REPLACED_WHOLE = ("targets", "states", "solvers")
@@ -59,7 +59,7 @@ def load_config(path: str | Path) -> Config:
 
     Raises ConfigError (one line) for a missing or unreadable file, an unknown key or a bad value.
     """
-    return read_config(_read_yaml(Path(path)), Path(path))
+    return read_config(read_yaml(Path(path)), Path(path))
 
 
 def read_config(values: dict[str, Any], path: str | Path) -> Config:
@@ -191,46 +191,12 @@ class _Kind(Settings):
     kind: Literal["molecule", "analytic", "protein"]
 
 
-class _Loader(yaml.SafeLoader):
-    """Safe YAML that refuses a key written twice: PyYAML would silently keep the last one."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        """The mapping of a block; ConfigError for a key that stands in it twice."""
-        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
-        for key in keys:
-            if keys.count(key) > 1:
-                line = node.start_mark.line + 1
-                raise ConfigError(
-                    f"expected every key once; got {key!r} twice in the block of line {line}. Remove one"
-                )
-        return super().construct_mapping(node, deep)
-
-
-def _read_yaml(path: Path) -> Any:
-    try:
-        return yaml.load(path.read_text(encoding="utf-8"), _Loader)
-    except FileNotFoundError:
-        hint = suggestion(path.stem, [other.stem for other in path.parent.glob("*.yaml")])
-        raise ConfigError(
-            f"{path}: expected a settings file; found none.{hint or ' Check the name'}"
-        ) from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: expected a readable text file; got {type(error).__name__}") from None
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        line = f" in line {mark.line + 1}" if mark else ""
-        what = getattr(error, "problem", None) or "unreadable text"
-        raise ConfigError(f"{path}: expected YAML; got {what}{line}. Check indentation and colons") from None
-    except ConfigError as error:
-        raise ConfigError(f"{path}: {error}") from None
-
-
 def _with_base(path: Path, seen: tuple[Path, ...]) -> Any:
     """Return the values of a file laid over those of the study it is based on."""
     if path in seen:
         chain = " -> ".join(file.stem for file in (*seen, path))
         raise ConfigError(f"{seen[0]}: based_on: expected a study that does not lead back here; got {chain}")
-    values = _read_yaml(path)
+    values = read_yaml(path)
     if not isinstance(values, dict) or "based_on" not in values:
         return values
     base = path.parent / f"{values['based_on']}.yaml"
@@ -272,7 +238,7 @@ def _states(target: Target | ProteinTarget) -> Iterable[KnownStructure]:
 
 def _downloads(path: Path) -> Collection[str]:
     """Files that the workflow fetches by itself."""
-    values = _read_yaml(path) if path.is_file() else {}
+    values = read_yaml(path) if path.is_file() else {}
     return values.get("downloads") or {}
 
 
@@ -304,31 +270,6 @@ def _expect_bundled(study: ProteinStudy, path: Path) -> None:
             f"{path}: data.bundled: expected backbones of every replica in {folder.name}; got none of {missing[0]}."
             " Write null, and the workflow simulates them"
         )
-
-
-def describe(study: AnyStudy) -> str:
-    """Say in one line what a study will do."""
-    if isinstance(study, AnalyticStudy):
-        return (
-            f"{', '.join(study.targets)} from energies alone as {' and '.join(study.forms)}:"
-            f" {len(study.seeds)} training(s) each; {study.sampler.samples} samples by {study.sampler.kind}"
-        )
-    return (
-        f"{', '.join(study.targets)} at {study.temperature_K:g} K: {_source(study)};"
-        f" {study.training.steps} training steps;"
-        f" {study.sampler.samples} samples by {study.sampler.kind} in {study.sampler.steps} steps"
-    )
-
-
-def _source(study: Study | ProteinStudy) -> str:
-    data = study.data
-    if data.source == "trajectory":
-        return f"{len(data.files)} trajectory file(s)"
-    if isinstance(data, ProteinStructures):
-        return f"{sum(len(target.states) for target in study.targets.values())} known structures"
-    bias = "metadynamics" if data.bias else "plain dynamics"
-    bundled = " (bundled)" if getattr(data, "bundled", None) else ""
-    return f"{data.replicas} x {data.duration_ns:g} ns of {bias}{bundled}"
 
 
 def main(arguments: list[str]) -> int:

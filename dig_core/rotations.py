@@ -168,6 +168,7 @@ def _further(angle: Tensor, radius: float, step: float, sigma: Tensor) -> Tensor
     """The angle at radius + step."""
 
     def slope(shift: float, angle: Tensor) -> Tensor:
+        """dA/dr at radius + shift."""
         return _chi_density(radius + shift) / angle_density(angle.clamp(max=math.pi), sigma)
 
     first = slope(0.0, angle)

@@ -302,8 +302,9 @@ rule figure_2b:
             " known one, beside those of the first known structure with noise. The titles say whether the network was trained"
             " on these structures."
         ),
+    # The same figure of another choice of studies.
     script:
-        "../workflow_scripts/figure_2b.py"
+        "../workflow_scripts/figure_states.py"
 
 
 rule figure_pidp:

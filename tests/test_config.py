@@ -11,7 +11,8 @@ import pytest
 import yaml
 
 from dig_core import costs
-from dig_core.config import describe, load_config, load_study, main, plain, schema
+from dig_core.config import load_config, load_study, main, plain, schema
+from dig_core.settings.description import describe
 from dig_core.settings.fields import RESERVED_NAMES
 from dig_core.settings.study import Study
 from dig_core.settings.validation import ConfigError, validated

@@ -19,9 +19,10 @@ from test_tiny_study import checkout, snakemake
 from test_workflow import jobs
 
 from dig_core import costs
-from dig_core.config import describe, load_config, load_study
+from dig_core.config import load_config, load_study
 from dig_core.evaluation.expectations import of_target
 from dig_core.files import load_arrays, load_provenance
+from dig_core.settings.description import describe
 from dig_core.settings.validation import ConfigError
 
 ROOT = Path(__file__).parents[1]

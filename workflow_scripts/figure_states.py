@@ -1,4 +1,4 @@
-"""Draw the samples of a study beside the known structures of its proteins, and their distances from them."""
+"""Draw samples beside the known structures of their proteins, and their distances from them: of a study, or Figure 2b."""
 
 from dig_core.files import atomic, load_arrays
 from dig_core.plotting import write

@@ -22,7 +22,6 @@ from pdbfixer.pdbfixer import substitutions
 
 from dig_core.data.molecules import RESIDUES
 
-ORDER = "ARNDCQEGHILKMFPSTWYV"  # residue types in the order of AlphaFold
 BACKBONE = ("N", "CA", "C")
 RESIDUE_OF_LETTER = {letter: name for name, letter in RESIDUES.items()}
 CAPS = {"ACE", "FOR", "NME", "NMA", "NH2", "NHE"}

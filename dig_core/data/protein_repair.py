@@ -189,6 +189,7 @@ def _check_geometry(topology: app.Topology, positions: np.ndarray, new: Collecti
     atoms = list(topology.atoms())
 
     def refuse(expected: str, found: str, quadruples: list, wrong: np.ndarray) -> None:
+        """One line that names the residues of the wrong ones, where there are some."""
         if wrong.any():
             residues = dict.fromkeys(atoms[row[0]].residue for row in np.array(quadruples)[wrong].tolist())
             named = _listed([f"{residue.name} {residue.id}" for residue in residues])

@@ -13,11 +13,11 @@ import numpy as np
 import openmm.app as app
 from jaxtyping import Bool, Float, Int
 
+from dig_core.backbone import ATOMS
 from dig_core.data.molecules import RESIDUES, residue_names
 from dig_core.data.protein_files import (
     BACKBONE,
     CAPS,
-    ORDER,
     RESIDUE_OF_LETTER,
     Residue,
     Structure,
@@ -27,8 +27,8 @@ from dig_core.data.protein_files import (
     read_fasta,
     read_structure,
 )
+from dig_core.structure import RESIDUES as ORDER
 
-ATOMS = ("N", "CA", "C", "O", "CB")  # as dig_core.backbone places them
 CHAIN_IDS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
 
 

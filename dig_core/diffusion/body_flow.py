@@ -143,6 +143,7 @@ class BodyFlow:
         """
 
         def norm(error: Tensor, u: float, after: float) -> float:
+            """The largest error of any structure and field."""
             time = level_time(self.process, min(u, after))
             sizes = [1.0 if self._turns(f) else growth(own, time).item() for f, own in self.process.items()]
             squares = [part.flatten(1).square().mean(dim=1).max() for part in self._split(error)]
@@ -228,6 +229,7 @@ def joined(
     """
 
     def of(own: Process, first: Tensor, last: Tensor) -> Tensor:
+        """One field: straight or slerp where points are vectors, along geodesics otherwise."""
         if own.displacement(first, last).shape == first.shape:
             return PATHS[kind](first, last, shares)
         return torch.stack([own.between(first, last, 1.0 - share) for share in shares.to(first)])
@@ -264,6 +266,7 @@ def path_of_bodies(
 
     @torch.no_grad()
     def at(shares: Tensor) -> State:
+        """Structures at these shares of the path."""
         flow = flow_at(shares)
         found = integrate_through(flow.slope, flow.numbers(flow.points_of_latent()), steps)
         structures = flow.structures(flow.points_at(found))

@@ -94,11 +94,13 @@ def _of_peptide_bonds(positions: np.ndarray, table: np.ndarray, before: np.ndarr
     """The criteria that judge distances between residues `before` and the ones behind them."""
 
     def within(atom: int, of_next: int, low: float, high: float) -> Bool[np.ndarray, "structures"]:
+        """Whether an atom of each residue and one of the next are that far apart."""
         separation = positions[:, table[before, atom]] - positions[:, table[before + 1, of_next]]
         distances = np.linalg.norm(separation, axis=-1)
         return np.all((distances >= low) & (distances <= high), axis=1)
 
     def near(atom: int, of_next: int, length: float) -> Bool[np.ndarray, "structures"]:
+        """The same within the tolerance of a length."""
         return within(atom, of_next, (1 - TOLERANCE) * length, (1 + TOLERANCE) * length)
 
     to_nitrogen, to_alpha = ACROSS_PEPTIDE_BOND_ANGSTROM

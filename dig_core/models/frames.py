@@ -1,26 +1,26 @@
 """Graphormer for proteins: from noisy residue frames and their noise to how every frame should move and turn.
 
-Top to bottom: sequence -> Conditions (once per sequence) -> what is seen of neighbours -> head -> block -> FrameGraphormer.
+Top to bottom: what is seen of neighbours -> head -> block -> FrameGraphormer; `dig_core.models.sequence` has what is known of a sequence.
 After DiG (arXiv 2306.05445, SI): residues as frames, attention biased by pair features (`dig_core.models.point_attention`),
 translations and rotations read in the local frame. On top of it: neighbours in the sequence are seen closely, as distances between
 points fixed to both frames against what is expected of them, and bonds between these points pull and twist the frames; and the
 network works in blocks, each of which sees the structure as the blocks before it have denoised it.
 """
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
 from dig_core.geometry import full_precision
-from dig_core.models.graphormer import LEVEL_FREQUENCIES, level_features, mlp, zeroed
+from dig_core.models.graphormer import LEVEL_FREQUENCIES, level_features, zeroed
 from dig_core.models.point_attention import SMALLEST_SQUARE, Frames, Layer
-from dig_core.structure import RESIDUES, ResidueGraph
+from dig_core.models.sequence import REACH, Conditions, SequenceEncoder, followers
+from dig_core.rotations import from_quaternions
+from dig_core.structure import ResidueGraph
 
-FAR = 32  # residues along the chain; beyond, a pair only knows which of them comes first
-REACH = 2  # neighbours along the chain that are seen closely
 BOND_WIDTH = 64  # of what is known of two neighbours
 # N, CA and C in the frame of their residue (Angstrom): where the ends of bonds start; training moves them.
 ENDS = ((-0.527, 1.359, 0.0), (0.0, 0.0, 0.0), (1.525, 0.0, 0.0))
@@ -32,43 +32,6 @@ MOST_WIDENING = 5.0  # ln of a factor, so that its exponential never overflows
 # About how much of the noise a block leaves: the sharpness with which the next one looks.
 RESIDUAL_NOISE = 0.5
 TERMS = (3, 3, 9, 1)  # x, Q^T x, Q, |x|^2 of neighbours; see Bonds
-
-
-@dataclass(frozen=True)
-class Conditions:
-    """What the network knows about a sequence whatever its structure: computed once, shared by all steps and samples.
-
-    Bonds are between a residue and the 1st, 2nd, .. after it in the chain: `reach` of them, not all of which exist.
-    """
-
-    nodes: Float[Tensor, "graphs residues width"]
-    pairs: Float[Tensor, "graphs residues residues pair_width"]
-    bias: Float[Tensor, "layers graphs heads residues residues"]  # of attention, -inf towards padding
-    picks: Float[Tensor, "graphs residues reach residues"]  # 1 for the residue at the other end of a bond
-    exists: Float[Tensor, "graphs residues reach 1"]  # whether there is one
-    bonds: Float[Tensor, "blocks graphs residues reach bond_width"]  # what is known of a bond
-    lengths: Float[Tensor, "graphs residues reach pairs"]  # expected, for all pairs of ends
-    spread: Float[Tensor, "graphs residues reach pairs"]  # and their width
-    mask: Bool[Tensor, "graphs residues"]
-
-    def of(self, rows: Int[Tensor, " batch"]) -> "Conditions":
-        """Those of graphs in this order, one for each structure of a batch; a graph may come several times."""
-        first = {"bias": 1, "bonds": 1}
-        parts = {f.name: getattr(self, f.name) for f in fields(self)}
-        return Conditions(**{name: x.index_select(first.get(name, 0), rows) for name, x in parts.items()})
-
-    def others(self, values: Float[Tensor, "batch residues features"]) -> Tensor:
-        """Values at the other ends of bonds [batch, residues, reach, features], 0 where there is none."""
-        return (self.picks.flatten(1, 2) @ values).unflatten(1, self.picks.shape[1:3])
-
-    def gathered(self, values: Float[Tensor, "batch residues reach features"]) -> Tensor:
-        """Sums over the bonds that end at a residue [batch, residues, features]."""
-        return self.picks.flatten(1, 2).mT @ values.flatten(1, 2)
-
-    def at_both_ends(self, values: Float[Tensor, "batch residues reach features"]) -> Tensor:
-        """Values of the bonds that start at a residue and of those that end at it [batch, residues, 2 x reach x features]."""
-        ending = (self.picks.permute(0, 2, 3, 1) @ values.transpose(1, 2)).transpose(1, 2)
-        return torch.cat([values.flatten(2), ending.flatten(2)], dim=-1)
 
 
 @dataclass(frozen=True)
@@ -100,28 +63,6 @@ class Bonds:
         columns = outer(self.apart, first) + self.turns @ turns.mT
         rows = outer(self.back, second) + self.turns.mT @ turns
         return antisymmetric(columns), antisymmetric(rows)
-
-
-class SequenceEncoder(nn.Module):
-    """Embeds residues, and pairs of residues by their place in the sequence, chain and types."""
-
-    def __init__(self, width: int, pair_width: int, single_features: int, pair_features: int):
-        super().__init__()
-        self.residue = nn.Embedding(len(RESIDUES) + 1, width)
-        self.single = nn.Linear(single_features, width) if single_features else None
-        self.first = nn.Embedding(len(RESIDUES) + 1, pair_width)
-        self.second = nn.Embedding(len(RESIDUES) + 1, pair_width)
-        self.place = nn.Embedding(2 * FAR + 2, pair_width)
-        self.pair = nn.Linear(pair_features, pair_width) if pair_features else None
-        self.pair_update = mlp(pair_width, pair_width, pair_width)
-
-    def forward(self, graph: ResidueGraph) -> tuple[Tensor, Tensor]:
-        """Embeddings of residues [graphs, residues, width] and of pairs [graphs, residues, residues, pair_width]."""
-        nodes = self.residue(graph.residues) + embedded(self.single, graph.single, "single_embedding")
-        first, second = self.first(graph.residues)[:, :, None], self.second(graph.residues)[:, None]
-        pairs = self.place(places(graph)) + first + second
-        pairs = pairs + embedded(self.pair, graph.pair, "pair_embedding")
-        return nodes, functional.layer_norm(pairs + self.pair_update(pairs), pairs.shape[-1:])
 
 
 class Head(nn.Module):
@@ -331,43 +272,11 @@ def denoised(frames: Frames, move: Tensor, turn: Tensor) -> Frames:
 
 
 def turned(vectors: Float[Tensor, "*batch 3"]) -> Float[Tensor, "*batch 3 3"]:
-    """Rotations by 2 atan(|v| / 2) about v, never by more than half a turn: the unnormalised quaternions (1, v / 2).
+    """Rotations by 2 atan(|v| / 2) about v, never by more than half a turn: the quaternions (1, v / 2), not normalised.
 
     As Jumper et al. 2021, SI algorithm 23; Exp(v) for short vectors.
     """
-    x, y, z = (vectors / 2).unbind(-1)
-    scale = 2 / (1 + x * x + y * y + z * z)
-    rows = [
-        *(1 - scale * (y * y + z * z), scale * (x * y - z), scale * (x * z + y)),
-        *(scale * (x * y + z), 1 - scale * (x * x + z * z), scale * (y * z - x)),
-        *(scale * (x * z - y), scale * (y * z + x), 1 - scale * (x * x + y * y)),
-    ]
-    return torch.stack(rows, dim=-1).unflatten(-1, (3, 3))
-
-
-def places(graph: ResidueGraph) -> Tensor:
-    """Where the second residue of a pair is along the chain of the first, 0 to 2 FAR, or 2 FAR + 1 in another chain."""
-    steps = (graph.indices[:, None] - graph.indices[:, :, None]).clamp(-FAR, FAR) + FAR
-    same = graph.chains[:, None] == graph.chains[:, :, None]
-    return torch.where(same, steps, 2 * FAR + 1)
-
-
-def followers(graph: ResidueGraph) -> Bool[Tensor, "graphs residues reach residues"]:
-    """Which residue is the 1st, 2nd, .. after each, in the same chain and without a gap in the numbers."""
-    steps = (graph.indices[:, None] - graph.indices[:, :, None])[:, :, None]
-    offsets = torch.arange(1, REACH + 1, device=steps.device)[:, None]
-    same = (graph.chains[:, None] == graph.chains[:, :, None]) & graph.mask[:, None] & graph.mask[:, :, None]
-    return (steps == offsets) & same[:, :, None]
-
-
-def embedded(layer: nn.Linear | None, values: Tensor | None, name: str) -> Tensor | float:
-    """An embedding made elsewhere, projected; 0 where the network has none."""
-    expected, found = layer.in_features if layer else 0, 0 if values is None else values.shape[-1]
-    if expected != found:
-        raise ValueError(
-            f"expected {expected} features in {name}; got {found}. Compute the embeddings the network was built for"
-        )
-    return layer(values) if layer else 0.0
+    return from_quaternions(functional.pad(vectors / 2, (1, 0), value=1.0))
 
 
 def applied(matrices: Float[Tensor, "*#batch 3 3"], vectors: Float[Tensor, "*#batch 3"]) -> Tensor:

@@ -7,16 +7,32 @@ from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 from dig_core.settings.fields import Fraction, Seed, Settings
 
 
-class Model(Settings):
-    """Score network (Graphormer)."""
+class Blocks(Settings):
+    """What the score networks of molecules and of proteins have in common."""
 
-    kind: Literal["graphormer"] = Field(description="Architecture")
+    kind: str = Field(description="Architecture")
     layers: PositiveInt = Field(description="Number of transformer layers")
     blocks: PositiveInt = Field(
         description="Blocks that share the layers; each sees the structure as denoised by those before it"
     )
     width: PositiveInt = Field(description="Width of a node's representation")
     heads: PositiveInt = Field(description="Attention heads; they divide the width")
+
+    @model_validator(mode="after")
+    def _parts_divide_wholes(self) -> Self:
+        for whole, part in (("layers", "blocks"), ("width", "heads")):
+            if getattr(self, whole) % getattr(self, part):
+                raise ValueError(
+                    f"expected {whole} to be a multiple of {part}; got {getattr(self, whole)} and {getattr(self, part)}."
+                    " Change one of them"
+                )
+        return self
+
+
+class Model(Blocks):
+    """Score network (Graphormer)."""
+
+    kind: Literal["graphormer"] = Field(description="Architecture")
     radial_features: PositiveInt = Field(description="Gaussian functions of the interatomic distance")
     head_width: PositiveInt = Field(description="Width of the output head")
     precision: Literal["float32", "bfloat16"] = Field(
@@ -27,20 +43,6 @@ class Model(Settings):
         False,
         description="Compile the network (torch.compile) for training and drawing on a GPU: a minute, then faster",
     )
-
-    @model_validator(mode="after")
-    def _parts_divide_wholes(self) -> Self:
-        if self.layers % self.blocks:
-            raise ValueError(
-                f"expected layers to be a multiple of blocks; got {self.layers} and {self.blocks}."
-                " Change one of them"
-            )
-        if self.width % self.heads:
-            raise ValueError(
-                f"expected width to be a multiple of heads; got {self.width} and {self.heads}."
-                " Change one of them"
-            )
-        return self
 
 
 class VariancePreserving(Settings):

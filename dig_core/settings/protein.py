@@ -7,7 +7,7 @@ from pydantic import Discriminator, Field, PositiveFloat, PositiveInt, Tag, mode
 from dig_core.settings.data import Dynamics
 from dig_core.settings.evaluation import Evaluation
 from dig_core.settings.fields import Fraction, Name, Seed, Settings
-from dig_core.settings.network import VarianceExploding
+from dig_core.settings.network import Blocks, Training, VarianceExploding
 from dig_core.settings.sampling import Sampler
 
 
@@ -102,31 +102,23 @@ class ProteinStructures(Settings):
     subset: None = Field(None, description="Always null: all structures train")
 
 
-class FrameNetwork(Settings):
+class FrameNetwork(Blocks):
     """Score network over residue frames."""
 
     kind: Literal["frame_graphormer"] = Field(description="Architecture")
-    layers: PositiveInt = Field(description="Number of transformer layers")
-    blocks: PositiveInt = Field(
-        description="Blocks that share the layers; each sees the structure as denoised by those before it"
-    )
-    width: PositiveInt = Field(description="Width of a residue's representation")
     pair_width: PositiveInt = Field(description="Width of a pair's representation")
-    heads: PositiveInt = Field(description="Attention heads; they divide the width")
     points: PositiveInt = Field(description="Points per head that residues look for in space")
     scale_angstrom: PositiveFloat = Field(
         description="Unit of all lengths in Angstrom: about the standard deviation of the C-alpha coordinates, which training prints"
     )
-
-    @model_validator(mode="after")
-    def _parts_divide_wholes(self) -> Self:
-        for whole, part in (("layers", "blocks"), ("width", "heads")):
-            if getattr(self, whole) % getattr(self, part):
-                raise ValueError(
-                    f"expected {whole} to be a multiple of {part}; got {getattr(self, whole)} and {getattr(self, part)}."
-                    " Change one of them"
-                )
-        return self
+    precision: Literal["float32", "bfloat16"] = Field(
+        "float32",
+        description="Of matrix products while training and drawing on a GPU; positions stay in float32",
+    )
+    compile: bool = Field(
+        False,
+        description="Compile the network (torch.compile) for training and drawing on a GPU: a minute, then faster",
+    )
 
 
 class BrownianRotations(Settings):
@@ -152,30 +144,15 @@ class FrameProcess(Settings):
     rotations: BrownianRotations = Field(description="Of the residues' orientations")
 
 
-class FrameTraining(Settings):
-    """Denoising score matching of positions and orientations together."""
+class FrameTraining(Training):
+    """Denoising score matching of positions and orientations together, on frames of equal weight."""
 
     steps: PositiveInt = Field(description="Optimiser steps")
-    batch_size: PositiveInt = Field(
-        description="Noised structures per step; frames appear twice, with opposite noise"
-    )
-    learning_rate: PositiveFloat = Field(description="Largest learning rate")
-    warmup_steps: int = Field(ge=0, description="Steps of linear warm-up")
-    weight_decay: float = Field(ge=0.0, description="Weight decay of Muon and AdamW")
-    gradient_clip: PositiveFloat = Field(description="Largest norm of the gradient")
-    ema_decay: Fraction = Field(description="Decay per step of the averaged weights")
-    noise_log_mean: float = Field(
-        description="Mean of ln(noise / signal) of the positions at which it is trained"
-    )
-    noise_log_std: PositiveFloat = Field(description="Standard deviation of ln(noise / signal)")
-    weight_low: PositiveFloat = Field(description="Noise / signal below which the loss weighs less")
-    weight_high: PositiveFloat = Field(description="Noise / signal above which the loss weighs less")
+    draw_exponent: None = Field(None, description="Always null: all frames of a target weigh the same")
+    control_variate: None = Field(None, description="Always null: plain denoising")
     validation_fraction: Fraction = Field(
         description="Share of the training frames kept for the learning curve; 0.0: none, it shows the training frames with other noise"
     )
-    checkpoint_interval_steps: PositiveInt = Field(description="Steps between two restart points")
-    seed: Seed = Field(description="Seed of weights, batches and noise")
-    control_variate: None = Field(None, description="Always null: plain denoising")
 
 
 class CrystalNoise(Settings):

@@ -34,7 +34,7 @@ def network(settings: Mapping[str, Any]) -> Graphormer:
     return Graphormer(tuple(ATOM_FEATURES.values()), tuple(PAIR_FEATURES.values()), **sizes)
 
 
-def accelerated(model: Graphormer, settings: Mapping[str, Any]) -> Graphormer:
+def accelerated(model: nn.Module, settings: Mapping[str, Any]) -> nn.Module:
     """The same network with the arithmetic that `precision` and `compile` ask for; on a CPU it stays as it is.
 
     For training on frames and for drawing: densities and training from energies want derivatives of it in full precision.

@@ -23,8 +23,9 @@ from dig_core.evaluation import backbone_validity
 from dig_core.evaluation.backbone_atoms import torsion_atoms
 from dig_core.runtime import fingerprint
 from dig_core.systems.molecule import PROTOCOL_SETTINGS, topology_pdb
+from dig_core.systems.molecule_model import accelerated
 from dig_core.systems.protein_denoising import denoising_loss
-from dig_core.systems.protein_model import accelerated, network, trained_model
+from dig_core.systems.protein_model import network, trained_model
 from dig_core.units import ANGSTROM_PER_NM
 
 # What a kind of system offers to the jobs; see dig_core.systems.

@@ -74,10 +74,7 @@ def sequence_blind(others: Others, plane: Coordinates) -> Series | None:
 def validity_metrics(sources: Sources, study: Study) -> Scores:
     """Shares of samples that fulfil each criterion, with intervals, and those of as many frames of the reference."""
     verdict = physical_filter(sources.samples["positions_angstrom"], sources.molecule)
-    values: Scores = share_with_interval("valid_fraction", verdict.valid)
-    for name, good in verdict.criteria().items():
-        values |= share_with_interval(f"valid_{name}_fraction", good)
-    count = len(verdict.valid)
+    values, count = validity_shares(verdict), len(verdict.valid)
     chosen = statistics.draw_by_weight(sources.reference["weights"], count, study.generator)
     known = physical_filter(sources.reference["positions_angstrom"][chosen], sources.molecule)
     values["valid_fraction_reference"] = float(known.valid.mean())
@@ -85,6 +82,14 @@ def validity_metrics(sources: Sources, study: Study) -> Scores:
         f"valid_{name}_fraction_reference": float(getattr(known, name).mean())
         for name in backbone_validity.CRITERIA
     }
+
+
+def validity_shares(verdict: backbone_validity.BackboneValidity) -> Scores:
+    """Shares of structures that are valid and that fulfil each criterion, with intervals."""
+    values = share_with_interval("valid_fraction", verdict.valid)
+    for name, good in verdict.criteria().items():
+        values |= share_with_interval(f"valid_{name}_fraction", good)
+    return values
 
 
 def shape_metrics(sources: Sources) -> Scores:

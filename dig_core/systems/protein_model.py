@@ -16,6 +16,7 @@ from dig_core.diffusion.preconditioning import preconditioned
 from dig_core.diffusion.processes import Process, Score, State, VarianceExploding, mean_free
 from dig_core.models.frames import Conditions, FrameGraphormer
 from dig_core.structure import ResidueGraph
+from dig_core.systems.molecule_model import accelerated
 
 POSITIONS, ROTATIONS = "positions", "rotations"
 
@@ -34,12 +35,8 @@ def diffusion_process(settings: Mapping[str, Any]) -> dict[str, Process]:
 
 def network(settings: Mapping[str, Any]) -> FrameGraphormer:
     """The untrained score network."""
-    return FrameGraphormer(**{key: value for key, value in settings.items() if key != "kind"})
-
-
-def accelerated(model: FrameGraphormer, settings: Mapping[str, Any]) -> FrameGraphormer:
-    """The same network: there are no settings for faster arithmetic of this one."""
-    return model
+    sizes = {key: value for key, value in settings.items() if key not in ("kind", "precision", "compile")}
+    return FrameGraphormer(**sizes)
 
 
 def score(model: nn.Module, process: Mapping[str, Process], conditions: Conditions) -> Score:
@@ -77,11 +74,15 @@ def trained_model(
     device: str = "cpu",
     for_drawing: bool = False,
 ) -> ProteinModel:
-    """The score of one protein, seen in training or not, from a checkpoint; its conditions are computed once."""
+    """The score of one protein, seen in training or not, from a checkpoint; its conditions are computed once.
+
+    `for_drawing` with the arithmetic that the study asks for on a GPU.
+    """
     settings = checkpoint["settings"]
     model = network(settings["model"])
     model.load_state_dict(checkpoint["weights"])
     model = model.to(device).eval().requires_grad_(False)
+    model = accelerated(model, settings["model"]) if for_drawing else model
     conditions = model.conditions(ResidueGraph.from_arrays(protein).to(device))
     process, residues = diffusion_process(settings["process"]), len(protein["residue_types"])
     shape = {POSITIONS: (residues, 3), ROTATIONS: (residues, 3, 3)}

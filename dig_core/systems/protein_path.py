@@ -107,6 +107,7 @@ def _in_single_precision(score: Score) -> Score:
     """A score that is given float32, as in sampling; the flow itself is followed in float64."""
 
     def single(state: State, time: Tensor) -> State:
+        """The score of float32 states."""
         return score({field: x.float() for field, x in state.items()}, time.float())
 
     return single

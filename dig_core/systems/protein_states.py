@@ -22,6 +22,7 @@ from dig_core.systems.molecule_evaluation import share_with_interval, suffixed
 from dig_core.systems.molecule_series import Arrays
 from dig_core.systems.molecule_yardstick import Scores
 from dig_core.systems.protein import physical_filter
+from dig_core.systems.protein_evaluation import validity_shares
 
 BASELINE = "baseline_crystal_noise"
 Alphas = Float[np.ndarray, "frames residues 3"]
@@ -92,10 +93,7 @@ def ensemble_metrics(
         values |= share_with_interval(f"nearest_{name}_fraction", nearest == number)
         if (nearest == number).any():
             values[f"tm_score_{name}"] = float(tm_score(alphas[nearest == number], known).mean())
-    verdict = physical_filter(positions, protein)
-    values |= share_with_interval("valid_fraction", verdict.valid)
-    for name, good in verdict.criteria().items():
-        values |= share_with_interval(f"valid_{name}_fraction", good)
+    values |= validity_shares(physical_filter(positions, protein))
     gyration = radius_of_gyration_angstrom(alphas[nearest >= 0])
     return values | {"radius_of_gyration_angstrom": float(gyration.mean()) if len(gyration) else np.nan}
 

@@ -15,7 +15,7 @@ import torch
 from dig_core.backbone import backbone, frames_of
 from dig_core.data.molecules import from_sequence
 from dig_core.data.protein_embeddings import read_embeddings
-from dig_core.data.protein_files import ORDER, letter, pdb_download, read_fasta, read_structure
+from dig_core.data.protein_files import letter, pdb_download, read_fasta, read_structure
 from dig_core.data.protein_loops import peptide_bonds, stereocentres, torsions
 from dig_core.data.protein_repair import fixed
 from dig_core.data.proteins import (
@@ -28,6 +28,7 @@ from dig_core.data.proteins import (
     read_protein,
 )
 from dig_core.energies.openmm import force_field, molecular_system
+from dig_core.structure import RESIDUES as ORDER
 from tests.molecules_for_tests import FORCE_FIELD
 
 FIELD = force_field(FORCE_FIELD)

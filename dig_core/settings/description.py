@@ -1,0 +1,30 @@
+"""A study in one line."""
+
+from dig_core.settings.analytic import AnalyticStudy, AnyStudy
+from dig_core.settings.protein import ProteinStructures, ProteinStudy
+from dig_core.settings.study import Study
+
+
+def describe(study: AnyStudy) -> str:
+    """Say in one line what a study will do."""
+    if isinstance(study, AnalyticStudy):
+        return (
+            f"{', '.join(study.targets)} from energies alone as {' and '.join(study.forms)}:"
+            f" {len(study.seeds)} training(s) each; {study.sampler.samples} samples by {study.sampler.kind}"
+        )
+    return (
+        f"{', '.join(study.targets)} at {study.temperature_K:g} K: {_source(study)};"
+        f" {study.training.steps} training steps;"
+        f" {study.sampler.samples} samples by {study.sampler.kind} in {study.sampler.steps} steps"
+    )
+
+
+def _source(study: Study | ProteinStudy) -> str:
+    data = study.data
+    if data.source == "trajectory":
+        return f"{len(data.files)} trajectory file(s)"
+    if isinstance(data, ProteinStructures):
+        return f"{sum(len(target.states) for target in study.targets.values())} known structures"
+    bias = "metadynamics" if data.bias else "plain dynamics"
+    bundled = " (bundled)" if getattr(data, "bundled", None) else ""
+    return f"{data.replicas} x {data.duration_ns:g} ns of {bias}{bundled}"
