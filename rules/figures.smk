@@ -272,8 +272,8 @@ rule figure_2a:
         "../workflow_scripts/figure_2a.py"
 
 
-rule figure_2b:
-    """Draw Figure 2b: samples beside known structures, of the studies that config/config.yaml lists for it."""
+# The same script: Figure 2b shows what config/config.yaml lists for it.
+use rule figure_states as figure_2b with:
     input:
         evaluations=shown_in("figure_2b"),
         library=library("plotting.py", "plotting_states.py"),
@@ -288,9 +288,6 @@ rule figure_2b:
         parquet="results/figures/figure_2b.parquet",
     log:
         "results/logs/figure_2b.log",
-    conda:
-        "../envs/simulation.yaml"
-    threads: 1
     resources:
         mem_mb=2000,
         runtime=10,
@@ -302,9 +299,6 @@ rule figure_2b:
             " known one, beside those of the first known structure with noise. The titles say whether the network was trained"
             " on these structures."
         ),
-    # The same figure of another choice of studies.
-    script:
-        "../workflow_scripts/figure_states.py"
 
 
 rule figure_pidp:

@@ -415,7 +415,14 @@ def test_mistake_in_a_study_is_one_line(workflow):
 def test_list_of_rules_is_the_help(workflow):
     said = snakemake(workflow, "--list-rules")
     listed = dict(re.findall(r"^(\w+) \((.+)\)$", said, re.MULTILINE))
-    inherited = {"simulate_competitor", "sample_shard", "build_protein", "build_states", "prepare_floor"}
+    inherited = {
+        "simulate_competitor",
+        "sample_shard",
+        "build_protein",
+        "build_states",
+        "figure_2b",
+        "prepare_floor",
+    }
     assert set(RULES) | {"alanine_dipeptide"} | inherited == set(listed)
     assert all(20 < len(text) < 110 and text.endswith(".") for text in listed.values()), listed
 
