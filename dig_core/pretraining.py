@@ -82,14 +82,19 @@ class Emphasis:
 
 @runtime_checkable
 class Form(Protocol):
+    """How the output of a network becomes a free score; a `PotentialForm` also knows it as a potential."""
+
+    def score(self, model: nn.Module) -> Score:
+        """A score that need not be a gradient."""
+        ...
+
+
+@runtime_checkable
+class PotentialForm(Form, Protocol):
     """How the output of a network becomes a potential log q_t + constant, or a free score."""
 
     def potential(self, model: nn.Module) -> Potential:
         """phi(state, time) [batch]."""
-        ...
-
-    def score(self, model: nn.Module) -> Score:
-        """A score that need not be a gradient."""
         ...
 
 
@@ -135,8 +140,8 @@ class PointForm:
 class EnergyLoss:
     """Boundary and residual of a network as a potential, or as a free score; a loss for `dig_core.training.train`.
 
-    `residual` is `potential_residual` with a divergence for a potential; for a score `fokker_planck_residual` with a
-    divergence, or `reverse_step_residual` with a step.
+    `residual` is `potential_residual` with a divergence for a potential, whose form is a `PotentialForm`; for a score
+    `fokker_planck_residual` with a divergence, or `reverse_step_residual` with a step.
     """
 
     relevant: RelevantStructures
@@ -169,19 +174,23 @@ class EnergyLoss:
 
     def _residual(self, model: nn.Module, noised: State, time: Tensor) -> Float[Tensor, " batch"]:
         """Square of the residual in units of what the terms of the equation reach in the narrowest mode."""
-        width = self.emphasis.scale(leading(self.process).sigma(time))
-        width = width if self.emphasis.rescaled else torch.ones_like(width)
         if self.is_potential:
             potential = self.form.potential(model)
             residual = self.residual(potential, self.process, noised, time)
             residual = residual - residual.mean() if self.emphasis.free_constant else residual
-            return (width**2 * residual).square()
-        first, second = (self._score_residual(model, noised, time, width) for _ in range(2))
+            return (self._width(leading(self.process), time) ** 2 * residual).square()
+        first, second = (self._score_residual(model, noised, time) for _ in range(2))
         return product_of_estimates(first, second)
 
-    def _score_residual(self, model: nn.Module, noised: State, time: Tensor, width: Tensor) -> State:
+    def _score_residual(self, model: nn.Module, noised: State, time: Tensor) -> State:
         residual = self.residual(self.score(model), self.process, noised, time)
-        return {field: over_trailing(width**3, x) * x for field, x in residual.items()}
+        widths = {field: self._width(own, time) for field, own in self.process.items()}
+        return {field: over_trailing(widths[field] ** 3, x) * x for field, x in residual.items()}
+
+    def _width(self, process: Process, time: Tensor) -> Float[Tensor, " batch"]:
+        """Unit of length in which the residual of a field is measured."""
+        width = self.emphasis.scale(process.sigma(time))
+        return width if self.emphasis.rescaled else torch.ones_like(width)
 
     def _noised(self, clean: State, batch: Batch) -> tuple[State, Tensor]:
         """Structures at times t = t_max u^2: one u in each of as many equal intervals, or the same u for all."""

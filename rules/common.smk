@@ -214,6 +214,7 @@ def exploration_settings(wildcards):
         return None
     names = ("force_field", "platform", "timestep_fs", "friction_per_ps")
     names += ("hydrogen_mass_amu", "checkpoint_interval_ps", "bias")
+    names += ("constraints",) if study["kind"] == "protein" else ()
     pretraining = study["pretraining"]
     asked = {key: pretraining[key] for key in ("structures", "seed")}
     return {

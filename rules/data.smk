@@ -112,7 +112,7 @@ use rule simulate as simulate_competitor with:
 rule simulate_pretraining:
     """Find structures for the pre-training and ask the force field about them; every call is counted."""
     input:
-        topology="results/{system}/{target}/topology.pdb",
+        topology=simulated_topology,
         molecule="results/{system}/{target}/molecule.npz",
     output:
         structures="results/{system}/{target}/simulation/pretraining.npz",
@@ -125,6 +125,7 @@ rule simulate_pretraining:
         mem_mb=memory("simulate_pretraining"),
         runtime=minutes("simulate_pretraining"),
     params:
+        kind=setting("kind"),
         study=exploration_settings,
         partial="results/{system}/{target}/simulation/pretraining.partial",
     script:

@@ -72,8 +72,9 @@ def floor_files(wildcards):
 
 
 def floor_file(wildcards):
-    """The noise floor of a target that is held out; that of the others is in the dataset."""
-    if wildcards.target in trained_targets(wildcards):
+    """The noise floor of a target that is held out, or trained on some frames only; that of the others is in the dataset."""
+    whole = getattr(CONFIG.studies[wildcards.system].data, "subset", None) is None
+    if whole and wildcards.target in trained_targets(wildcards):
         return []
     return f"results/{wildcards.system}/{wildcards.target}/floor.npz"
 
@@ -127,11 +128,13 @@ def pretrained_file(wildcards):
 
 
 def kept_files(wildcards):
-    """Weighted structures of the pre-training, which stay in the mix: of every target."""
+    """Weighted structures of the pre-training, which stay in the mix: of every target that trains."""
     pretraining = CONFIG.studies[wildcards.system].pretraining
     if pretraining is None or pretraining.loss.kind != "denoising":
         return []
-    return of_targets("results/{system}/{target}/simulation/pretraining.npz")(wildcards)
+    return of_trained_targets("results/{system}/{target}/simulation/pretraining.npz")(
+        wildcards
+    )
 
 
 def exploration_file(wildcards):

@@ -8,6 +8,7 @@ rule evaluate_protein:
         molecule="results/{system}/{target}/molecule.npz",
         molecules=of_trained_targets("results/{system}/{target}/molecule.npz"),
         training="results/{system}/model/training.json",
+        pretraining=pretraining_record,
         library=library(
             "evaluation/backbone_atoms.py",
             "evaluation/backbone_validity.py",

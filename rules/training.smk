@@ -1,8 +1,10 @@
 rule pretrain:
     """Train the score network of a study from energies and forces; goes on where an interrupted run stopped."""
     input:
-        structures=of_targets("results/{system}/{target}/simulation/pretraining.npz"),
-        molecules=of_targets("results/{system}/{target}/molecule.npz"),
+        structures=of_trained_targets(
+            "results/{system}/{target}/simulation/pretraining.npz"
+        ),
+        molecules=of_trained_targets("results/{system}/{target}/molecule.npz"),
     output:
         checkpoint="results/{system}/model/pretrained.pt",
         history="results/{system}/model/pretraining_history.csv",
@@ -17,7 +19,7 @@ rule pretrain:
         runtime=minutes("pretrain"),
     params:
         kind=setting("kind"),
-        targets=setting("targets"),
+        targets=trained_targets,
         model=setting("model"),
         process=setting("process"),
         pretraining=setting("pretraining"),

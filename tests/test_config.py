@@ -39,6 +39,10 @@ PRETRAINING = {
     "seed": 1,
 }
 
+HOT_PRETRAINING = PRETRAINING | {
+    "loss": {"kind": "fokker_planck", "form": "score", "narrowest": 0.05, "residual": 0.2, "curriculum": 0.5}
+}
+
 
 def changed(path: str, value: object, base: dict = ALANINE) -> dict:
     """Return a study with one value replaced (or added); `path` has dots."""
@@ -250,7 +254,17 @@ def test_mistake_gives_one_line(tmp_path, path, value, told):
         ("process.rotation", {}, ["process: ", "Did you mean 'rotations'?"]),
         ("training.step", 5, ["training: ", "Did you mean 'steps'?"]),
         ("training.control_variate", "forces", ["training.control_variate"]),
-        ("pretraining", PRETRAINING, ["pretraining"]),
+        (
+            "pretraining",
+            {**HOT_PRETRAINING, "loss": {**HOT_PRETRAINING["loss"], "form": "potential"}},
+            ["expected score in pretraining.loss.form for proteins; got potential"],
+        ),
+        (
+            "pretraining",
+            PRETRAINING,
+            ["denoising or fokker_planck in pretraining.loss.kind"],
+        ),
+        ("data.subset", {"frames": 5}, ["data.subset.frames", "greater than or equal to 20"]),
         (
             "sampler.relaxation",
             {"steps": 65, "timestep_fs": 2.0, "friction_per_ps": 50.0, "seed": 1},

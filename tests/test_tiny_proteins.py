@@ -1,18 +1,21 @@
 """The workflow of proteins with its real scripts, small: from sequences to figures, with a sequence that is held out."""
 
 import json
+import shutil
 
 import mdtraj
 import numpy as np
 import pandas
 import pytest
 import torch
+import yaml
 
 from dig_core.evaluation.torsions import torsion_angles
 from dig_core.files import load_arrays, load_provenance
 from tests.test_tiny_study import ROOT, checkout, snakemake
 
 TRAINED, HELD_OUT = ("AGA", "GAG"), "GAA"
+HOT_ONLY = ("--config", "studies=[hot]", "figures={figure_2a: []}")
 
 
 @pytest.fixture(scope="module")
@@ -139,6 +142,32 @@ def test_condensed_replicas_give_the_same_frames(tiny):
     exact, found = (load_arrays(folder / file) for file in (str(tiny / "GAA/reference.npz"), reference))
     assert np.abs(centred(found) - centred(exact)).max() < 0.01
     assert found["frame_interval_ps"] == exact["frame_interval_ps"]
+
+
+def test_energies_come_first_and_few_frames_after_them(tiny):
+    """Forces and torques on hot structures of what is trained on, then the first frames; with the tiny study's own replicas."""
+    folder = tiny.parents[1]
+    settings = yaml.safe_load((folder / "config/systems/peptides_few_pidp.yaml").read_text())["pretraining"]
+    settings["structures"] |= {"duration_ns": 0.002, "frame_interval_ps": 0.1}
+    settings |= {"steps": 8, "batch_size": 16, "warmup_steps": 2}
+    study = {"based_on": "peptides_tiny", "data": {"subset": {"frames": 50}}, "pretraining": settings}
+    (folder / "config/systems/hot.yaml").write_text(yaml.safe_dump(study | {"training": {"steps": 20}}))
+    shutil.copytree(
+        tiny,
+        tiny.with_name("hot"),
+        ignore=shutil.ignore_patterns("model", "dataset.npz", "*.json", "figures"),
+    )
+    said = snakemake(folder, "results/hot/model/checkpoint.pt", *HOT_ONLY)
+    assert "rule simulate:" not in said
+    dataset, found = (load_arrays(tiny.with_name("hot") / f"{name}.npz") for name in (
+        "dataset", "AGA/simulation/pretraining"))  # fmt: skip
+    assert len(dataset["AGA.weights"]) == 50 and len(found["weights"]) == 20
+    whole = load_arrays(tiny / "dataset.npz")["AGA.positions_angstrom"]
+    np.testing.assert_array_equal(dataset["AGA.positions_angstrom"], whole[:50])
+    assert found["residue_torques_kJ_per_mol_radian"].shape == (20, 3, 3)
+    record = json.loads((tiny.with_name("hot") / "model/pretraining.json").read_text())
+    assert record["force_calls_pretrain"] == 2 * int(found["force_calls"]) == 2 * (5000 + 500 + 20)
+    assert not (tiny.with_name("hot") / HELD_OUT / "simulation/pretraining.npz").exists()
 
 
 def centred(frames: dict) -> np.ndarray:

@@ -26,7 +26,8 @@ def main(job):
     others = {name: arrays for name, arrays in trained.items() if name != target}
     study = Study(validated(Evaluation, job.params.evaluation, "evaluation"), temperature_K)
     evaluated = evaluate(sources, others, study)
-    costs = cost_metrics(sources, read_json(job.input.training), None)
+    spent = read_json(job.input.pretraining) if job.input.pretraining else {}
+    costs = cost_metrics(sources, spent | read_json(job.input.training), None)
     origin = provenance({"evaluation": job.params.evaluation}, job.input, None, started)
     save_arrays(job.output.evaluation, origin, **evaluation_arrays(sources, study, evaluated))
     write_json(job.output.metrics, evaluated.metrics | costs)

@@ -4,7 +4,6 @@ from dig_core.energies.openmm import frame_forces, openmm_energy
 from dig_core.files import load_arrays, save_arrays
 from dig_core.runtime import provenance, run, start
 from dig_core.systems import SYSTEMS
-from dig_core.systems.molecule_subset import subset
 
 
 def main(job):
@@ -18,7 +17,7 @@ def main(job):
         files = job.input.frames[index * per_target : (index + 1) * per_target]
         molecule = load_arrays(molecule)
         frames = system.read_frames(files, job.input.weights, data, molecule, held_out=False)
-        frames = subset(frames, molecule, job.params.subset) if job.params.subset else frames
+        frames = system.subset(frames, molecule, job.params.subset) if job.params.subset else frames
         if job.params.forces:
             energy = openmm_energy(job.input.topologies[index], **job.params.forces)
             frames |= frame_forces(energy, frames["positions_angstrom"])

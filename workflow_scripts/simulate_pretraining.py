@@ -5,14 +5,14 @@ from pathlib import Path
 
 from dig_core.files import load_arrays, save_arrays
 from dig_core.runtime import provenance, run, start
-from dig_core.systems.molecule_exploration import explore
+from dig_core.systems import EXPLORATION
 
 
 def main(job):
     """Write structures, weights, energies and, where they are learned from, forces; the work folder goes then."""
     started, study, partial = start(), job.params.study, Path(job.params.partial)
     molecule = load_arrays(job.input.molecule)
-    found = explore(job.input.topology, molecule, study, partial)
+    found = EXPLORATION[job.params.kind](job.input.topology, molecule, study, partial)
     origin = provenance(study, job.input, study["pretraining"]["seed"], started)
     save_arrays(job.output.structures, origin, **found)
     shutil.rmtree(partial, ignore_errors=True)

@@ -71,6 +71,10 @@ class BrownianRotations(Process):
         """log(tau/sigma_min) / log(sigma_max/sigma_min)."""
         return torch.log(noise_to_signal / self.sigma_min) / self._growth()
 
+    def drift_rate(self, time: Float[Tensor, "*batch"]) -> Float[Tensor, "*batch"]:
+        """0."""
+        return torch.zeros_like(time)
+
     def drift(
         self, x: Float[Tensor, "*bodies 3 3"], time: Float[Tensor, "*batch"]
     ) -> Float[Tensor, "*bodies 3"]:

@@ -83,25 +83,28 @@ def reverse_step_residual(
 
     with the mean over v from pairs of opposite noise: 1 + 2 pairs evaluations, and no derivative at all. It is unbiased for random
     v up to the length of the step, its square is not. Times below the first step are taken as that step's.
+
+    On rotations the same holds for the components of the score in the frame of the body, with f = 0: the Laplacian commutes with the
+    turns x -> x Exp(v), and what two of these do not commute by is the cross product of the score with itself.
     """
     own = leading(process)
     length = (step.size * own.sigma(time) / own.diffusion(time)) ** 2
     time = torch.maximum(time, own.minimal_time + length)
     here = score(state, time)
     drift = {f: p.drift(state[f], time) for f, p in process.items()}
-    growth = {f: p.drift(here[f], time) for f, p in process.items()}
-    rates = {f: over_trailing(p.diffusion(time), state[f]) for f, p in process.items()}
-    later = {f: over_trailing(length, state[f]) for f in process}
+    growth = {f: over_trailing(p.drift_rate(time), here[f]) * here[f] for f, p in process.items()}
+    rates = {f: over_trailing(p.diffusion(time), here[f]) for f, p in process.items()}
+    later = {f: over_trailing(length, here[f]) for f in process}
     change = {f: torch.zeros_like(x) for f, x in here.items()}
     for _ in range(step.pairs):
         noise = {f: p.noise(state[f], step.generator) for f, p in process.items()}
         for sign in (1.0, -1.0):
-            moved = {
-                f: x
-                + (rates[f] ** 2 * here[f] - drift[f]) * later[f]
+            moves = {
+                f: (rates[f] ** 2 * here[f] - drift[f]) * later[f]
                 + sign * rates[f] * later[f].sqrt() * noise[f]
-                for f, x in state.items()
+                for f in process
             }
+            moved = {f: p.displaced(state[f], moves[f]) for f, p in process.items()}
             there = score(moved, time - length)
             change = {f: total + (there[f] - here[f]) / (2 * step.pairs) for f, total in change.items()}
     return {f: (growth[f] - change[f] / later[f]) / rates[f] ** 2 for f in process}
@@ -198,10 +201,7 @@ class Traced:
     def expansion(self, time: Float[Tensor, " batch"]) -> Float[Tensor, " batch"]:
         """f D, summed over the fields."""
         shares = self._state(self.basis.square().sum(dim=0, keepdim=True))
-        return sum(
-            own.drift(torch.ones_like(time), time) * shares[field].sum()
-            for field, own in self.process.items()
-        )
+        return sum(own.drift_rate(time) * shares[field].sum() for field, own in self.process.items())
 
     def _state(self, flat: Float[Tensor, "*batch coordinates"]) -> State:
         parts = flat.split([shape.numel() for shape in self.shapes.values()], dim=-1)

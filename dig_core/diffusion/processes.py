@@ -93,9 +93,13 @@ class Process(Protocol):
         """Inverse of `noise_to_signal`."""
         ...
 
-    def drift(self, x: Float[Tensor, "*shape"], time: Float[Tensor, "*batch"]) -> Float[Tensor, "*shape"]:
-        """f(t) x, with f = d log(alpha)/dt."""
+    def drift_rate(self, time: Float[Tensor, "*batch"]) -> Float[Tensor, "*batch"]:
+        """f(t) = d log(alpha)/dt."""
         ...
+
+    def drift(self, x: Float[Tensor, "*shape"], time: Float[Tensor, "*batch"]) -> Float[Tensor, "*vector"]:
+        """f(t) x."""
+        return over_trailing(self.drift_rate(time), x) * x
 
     def diffusion(self, time: Float[Tensor, "*batch"]) -> Float[Tensor, "*batch"]:
         """g(t), with g^2 = d(sigma^2)/dt - 2 f sigma^2."""
@@ -252,9 +256,9 @@ class VariancePreserving(Process):
         """The time at which B = log(1 + tau^2)."""
         return self.schedule.time(torch.log1p(noise_to_signal**2))
 
-    def drift(self, x: Float[Tensor, "*shape"], time: Float[Tensor, "*batch"]) -> Float[Tensor, "*shape"]:
-        """-(beta/2) x."""
-        return over_trailing(-0.5 * self.schedule.beta(time), x) * x
+    def drift_rate(self, time: Float[Tensor, "*batch"]) -> Float[Tensor, "*batch"]:
+        """-beta/2."""
+        return -0.5 * self.schedule.beta(time)
 
     def diffusion(self, time: Float[Tensor, "*batch"]) -> Float[Tensor, "*batch"]:
         """sqrt(beta)."""
@@ -303,9 +307,9 @@ class VarianceExploding(Process):
         """log(tau/sigma_min) / log(sigma_max/sigma_min)."""
         return torch.log(noise_to_signal / self.sigma_min) / self._growth()
 
-    def drift(self, x: Float[Tensor, "*shape"], time: Float[Tensor, "*batch"]) -> Float[Tensor, "*shape"]:
+    def drift_rate(self, time: Float[Tensor, "*batch"]) -> Float[Tensor, "*batch"]:
         """0."""
-        return torch.zeros_like(x)
+        return torch.zeros_like(time)
 
     def diffusion(self, time: Float[Tensor, "*batch"]) -> Float[Tensor, "*batch"]:
         """g = sigma sqrt(2 log(sigma_max/sigma_min))."""

@@ -14,9 +14,14 @@ def describe(study: AnyStudy) -> str:
         )
     return (
         f"{', '.join(study.targets)} at {study.temperature_K:g} K: {_source(study)};"
-        f" {study.training.steps} training steps;"
+        f"{_before(study)} {study.training.steps} training steps;"
         f" {study.sampler.samples} samples by {study.sampler.kind} in {study.sampler.steps} steps"
     )
+
+
+def _before(study: Study | ProteinStudy) -> str:
+    own = study.pretraining
+    return f" {own.steps} steps of pre-training on {own.structures.kind};" if own else ""
 
 
 def _source(study: Study | ProteinStudy) -> str:

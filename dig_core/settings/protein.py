@@ -8,6 +8,7 @@ from dig_core.settings.data import Dynamics
 from dig_core.settings.evaluation import Evaluation
 from dig_core.settings.fields import Fraction, Name, Seed, Settings
 from dig_core.settings.network import Blocks, Training, VarianceExploding
+from dig_core.settings.pretraining import Pretraining
 from dig_core.settings.sampling import Sampler
 
 
@@ -69,6 +70,12 @@ class ProteinDynamics(Dynamics):
     )
 
 
+class FirstFrames(Settings):
+    """Fewer training frames than there are: what can be learned from a short simulation."""
+
+    frames: int = Field(ge=20, description="Frames of each target, from the beginning of its first replica")
+
+
 class ProteinSimulate(ProteinDynamics):
     """Molecular dynamics of every target: independent replicas, made by the workflow or bundled with it."""
 
@@ -81,7 +88,7 @@ class ProteinSimulate(ProteinDynamics):
     simulations_of: None = Field(None, description="Always null: own replicas")
     competitor_duration_ns: None = Field(None, description="Always null: none is run")
     tight_reference: None = Field(None, description="Always null: there is none")
-    subset: None = Field(None, description="Always null: all frames train")
+    subset: FirstFrames | None = Field(None, description="Train on the first frames only; null: on all")
 
     def dynamics(self, replica: str) -> ProteinDynamics:
         """Return the settings of one run: replica '1', '2', ..."""
@@ -206,7 +213,10 @@ class ProteinStudy(Settings):
     evaluation: ProteinEvaluation = Field(
         description="Comparison with the reference, or with known structures"
     )
-    pretraining: None = Field(None, description="Always null: training on frames alone")
+    pretraining: Pretraining | None = Field(
+        None,
+        description="Training from energies that comes first, of the targets that are trained on; null: none",
+    )
     density: None = Field(None, description="Always null: none")
     interpolation: None = Field(None, description="Always null: none")
 
@@ -221,6 +231,28 @@ class ProteinStudy(Settings):
         for key, value in asked.items():
             if value:
                 raise ValueError(f"expected no {key} for proteins; got some. Remove it")
+        return self
+
+    @model_validator(mode="after")
+    def _pretraining_is_of_residues(self) -> Self:
+        """Forces on rigid residues have no Hessians, frames no potential, and dynamics no bias."""
+        own = self.pretraining
+        if own is None:
+            return self
+        if self.data.source != "simulate":
+            raise ValueError(
+                f"expected data.source: simulate where there is pretraining; got {self.data.source}. Write pretraining: null"
+            )
+        form = getattr(own.loss, "form", "score")
+        for key, value, known in (
+            ("structures.kind", own.structures.kind, ("hot_dynamics", "parallel_tempering")),
+            ("loss.kind", own.loss.kind, ("denoising", "fokker_planck")),
+            ("loss.form", form, ("score",)),
+        ):
+            if value not in known:
+                raise ValueError(
+                    f"expected {' or '.join(known)} in pretraining.{key} for proteins; got {value}. Choose one of these"
+                )
         return self
 
     @model_validator(mode="after")

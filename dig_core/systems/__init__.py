@@ -3,7 +3,21 @@
 from collections.abc import Callable
 from types import ModuleType
 
-from dig_core.systems import molecule, molecule_pretraining, protein
+from dig_core.systems import (
+    molecule,
+    molecule_exploration,
+    molecule_pretraining,
+    protein,
+    protein_exploration,
+    protein_pretraining,
+)
 
 SYSTEMS: dict[str, ModuleType] = {"molecule": molecule, "protein": protein}
-PRETRAINING: dict[str, Callable] = {"molecule": molecule_pretraining.pretraining_loss}
+EXPLORATION: dict[str, Callable] = {
+    "molecule": molecule_exploration.explore,
+    "protein": protein_exploration.explore,
+}
+PRETRAINING: dict[str, Callable] = {
+    "molecule": molecule_pretraining.pretraining_loss,
+    "protein": protein_pretraining.pretraining_loss,
+}

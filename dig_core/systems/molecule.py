@@ -20,12 +20,13 @@ from dig_core.energies.openmm import openmm_energy as energies
 from dig_core.evaluation import validity
 from dig_core.systems.molecule_denoising import denoising_loss
 from dig_core.systems.molecule_model import accelerated, network, trained_model
+from dig_core.systems.molecule_subset import subset
 from dig_core.units import ANGSTROM_PER_NM
 
 # What a kind of system offers to the jobs; see dig_core.systems.
 __all__ = [
     "accelerated", "build", "denoising_loss", "descriptor_hash", "energies", "metadynamics", "network", "physical_filter", "read_frames",
-    "run_dynamics", "topology_pdb", "trained_model",
+    "run_dynamics", "subset", "topology_pdb", "trained_model",
 ]  # fmt: skip
 
 

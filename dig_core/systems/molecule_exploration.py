@@ -43,15 +43,30 @@ def explore(
     Raises:
         ValueError: the study has no `pretraining`.
     """
+    arrays = relevant_structures(topology_file, molecule, study, folder)
+    data, loss = study["data"], study["pretraining"]["loss"]["kind"]
+    # What the bias adds to a system must not reach the energies that are learned.
+    energy = openmm_energy(topology_file, tuple(data["force_field"]), data["platform"])
+    if loss == "denoising":
+        return arrays | _forces(energy, arrays, study["control_variate"])
+    return arrays | _answers(energy, arrays, loss)
+
+
+def relevant_structures(
+    topology_file: str | Path,
+    molecule: Mapping[str, np.ndarray],
+    study: Mapping[str, Any] | None,
+    folder: Path,
+) -> Arrays:
+    """What `explore` returns without forces, and its errors; of all atoms in the file."""
     if study is None:
         raise ValueError(
             "expected pretraining in the study; got null. Add it, or do not ask for model/pretrained.pt"
         )
     data, settings = study["data"], study["pretraining"]
     topology = app.PDBFile(str(topology_file)).topology
-    system = molecular_system(topology, force_field(tuple(data["force_field"])), data["hydrogen_mass_amu"])
-    # What the bias adds to a system must not reach the energies that are learned.
-    energy = openmm_energy(topology_file, tuple(data["force_field"]), data["platform"])
+    field = force_field(tuple(data["force_field"]))
+    system = molecular_system(topology, field, data["hydrogen_mass_amu"], data.get("constraints"))
     if settings["structures"]["kind"] == "parallel_tempering":
         found = tempering.parallel_tempering(
             system, molecule["positions_angstrom"], _ladder(data, settings, study["temperature_K"])
@@ -59,10 +74,7 @@ def explore(
     else:
         found = _dynamics(system, topology, molecule, study, folder)
     names = ("positions_angstrom", "weights", "potential_energy_kJ_per_mol", "force_calls", "cpu_seconds")
-    arrays = {name: found[name] for name in names}
-    if settings["loss"]["kind"] == "denoising":
-        return arrays | _forces(energy, arrays, study["control_variate"])
-    return arrays | _answers(energy, arrays, settings["loss"]["kind"])
+    return {name: found[name] for name in names}
 
 
 def _dynamics(

@@ -31,7 +31,7 @@ from dig_core.units import ANGSTROM_PER_NM
 # What a kind of system offers to the jobs; see dig_core.systems.
 __all__ = [
     "accelerated", "all_atoms", "build", "denoising_loss", "descriptor_hash", "network", "physical_filter", "read_frames",
-    "run_dynamics", "topology_pdb", "trained_model",
+    "run_dynamics", "subset", "topology_pdb", "trained_model",
 ]  # fmt: skip
 
 RESIDUE_ARRAYS = ("residue_types", "residue_indices", "chain_indices")
@@ -132,6 +132,24 @@ def read_frames(
         "weights": np.full(counts.sum(), 1.0 / counts.sum()),
         "frame_interval_ps": np.array(replicas[0][1]),
     }
+
+
+def subset(
+    frames: Mapping[str, np.ndarray], protein: Mapping[str, np.ndarray], settings: Mapping[str, Any]
+) -> dict[str, np.ndarray]:
+    """The first frames of a target, as of a simulation that was stopped then; they weigh the same.
+
+    Raises:
+        ValueError: fewer frames than `data.subset` asks for.
+    """
+    asked, count = settings["frames"], len(frames["weights"])
+    if count < asked:
+        raise ValueError(f"expected {asked} frames for data.subset; got {count}. Ask for fewer")
+    kept = {
+        "positions_angstrom": frames["positions_angstrom"][:asked],
+        "weights": np.full(asked, 1.0 / asked),
+    }
+    return {**frames, **kept}
 
 
 def rebuilt(

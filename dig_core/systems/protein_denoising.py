@@ -113,7 +113,8 @@ def denoising_loss(
     Raises:
         ValueError: the unit is far from the standard deviation of the C-alpha coordinates.
     """
-    alphas, rotations = zip(*(_rigid(dataset, name, own) for name, own in descriptors.items()), strict=True)
+    frames = [rigid_residues(dataset[f"{name}.positions_angstrom"], own) for name, own in descriptors.items()]
+    alphas, rotations = zip(*frames, strict=True)
     scale = settings["model"]["scale_angstrom"]
     spread = float(np.sqrt(np.mean([alpha.square().mean().item() for alpha in alphas])))
     print(f"standard deviation of the C-alpha coordinates: {spread:.2f} Angstrom", flush=True)
@@ -144,11 +145,11 @@ def _probabilities(weights: Sequence[Tensor], validation_fraction: float) -> dic
     return {"train": everything, "validation": everything}
 
 
-def _rigid(
-    dataset: Mapping[str, np.ndarray], name: str, protein: Mapping[str, np.ndarray]
+def rigid_residues(
+    positions_angstrom: Float[np.ndarray, "frames atoms 3"], protein: Mapping[str, np.ndarray]
 ) -> tuple[Float[Tensor, "frames residues 3"], Float[Tensor, "frames residues 3 3"]]:
-    """C-alpha positions (mean-free, Angstrom) and orientations of the frames of one target."""
-    atoms = torch.as_tensor(dataset[f"{name}.positions_angstrom"], dtype=torch.float32)
+    """C-alpha positions (mean-free, Angstrom) and orientations of the residues of backbones."""
+    atoms = torch.as_tensor(positions_angstrom, dtype=torch.float32)
     first = torch.as_tensor(protein["first_atom_of_residue"])
     nitrogen, alpha, carbon = (atoms[:, first + k] for k in range(3))
     return mean_free(alpha), frames_of(nitrogen, alpha, carbon)
