@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
@@ -16,13 +17,13 @@ import torch
 
 from dig_core import runtime
 from dig_core.checkpoints import read_tensors
-from dig_core.data import simulation
+from dig_core.data import simulation, tempering
 from dig_core.data.simulation import simulate
 from dig_core.files import load_arrays
 from dig_core.sampling import Kept, draw, kept_batches
 from dig_core.training import train
 from tests import test_sampling, test_training
-from tests.data import test_simulation
+from tests.data import test_simulation, test_tempering
 
 ROOT = Path(__file__).parents[1]
 # Long enough for a signal to come in between, short enough for a test.
@@ -55,21 +56,29 @@ def trained(folder: Path, after: int = 0) -> dict[str, np.ndarray]:
 def simulated(folder: Path, after: int = 0) -> dict[str, np.ndarray]:
     """A dynamics of four chunks: what is under way when the request comes is finished."""
     if after:
-        _slow_chunks(after)
+        _slow_chunks(simulation, after)
     arrays = simulate(*test_simulation.chain(), test_simulation.PLAIN, folder / "chunks")
     return {name: array for name, array in arrays.items() if name != "cpu_seconds"}
 
 
-def _slow_chunks(after: int) -> None:
+def tempered(folder: Path, after: int = 0) -> dict[str, np.ndarray]:
+    """Parallel tempering in four chunks, likewise."""
+    if after:
+        _slow_chunks(tempering, after)
+    arrays = test_tempering.run(folder / "chunks", **test_tempering.SHORT)
+    return {name: array for name, array in arrays.items() if name != "cpu_seconds"}
+
+
+def _slow_chunks(module: ModuleType, after: int) -> None:
     """In a process of its own only: a pause before every chunk."""
     count: list[int] = []
-    run_chunk = simulation._run_chunk
+    run_chunk = module._run_chunk
 
     def slow(*arguments):
         pause(after, count)
-        run_chunk(*arguments)
+        return run_chunk(*arguments)
 
-    simulation._run_chunk = slow
+    module._run_chunk = slow
 
 
 def kept(folder: Path) -> Kept:
@@ -90,7 +99,7 @@ def sampled(folder: Path, after: int = 0) -> dict[str, np.ndarray]:
 
 
 # Work, and the call in whose pause the request comes.
-WORK = {"train": (trained, 50), "simulate": (simulated, 2), "sample": (sampled, 12)}
+WORK = {"train": (trained, 50), "simulate": (simulated, 2), "temper": (tempered, 2), "sample": (sampled, 12)}
 
 
 def stop(name: str, folder: Path) -> str:

@@ -15,7 +15,7 @@ def main(job):
     found = EXPLORATION[job.params.kind](job.input.topology, molecule, study, partial)
     origin = provenance(study, job.input, study["pretraining"]["seed"], started)
     save_arrays(job.output.structures, origin, **found)
-    shutil.rmtree(partial, ignore_errors=True)
+    shutil.rmtree(partial)
 
 
 if __name__ == "__main__":

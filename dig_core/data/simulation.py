@@ -6,7 +6,6 @@ the unbiased ensemble.
 """
 
 import tempfile
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,8 +15,7 @@ import openmm
 import openmm.app as app
 import openmm.unit as unit
 
-from dig_core.files import load_arrays, save_arrays
-from dig_core.runtime import fingerprint, progress, stoppable
+from dig_core.data.chunks import Arrays, Chunks, chunks_of, expect_finite, restart_point
 from dig_core.units import ANGSTROM_PER_NM, PS_PER_FS, PS_PER_NS, thermal_energy_kj_per_mol
 
 EQUILIBRATION_PS = 20.0
@@ -98,20 +96,15 @@ def simulate(
     Raises:
         ValueError: coordinates or energies became NaN.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    chunks = chunk_plan(protocol)
-    mark = fingerprint(
-        openmm.XmlSerializer.serialize(system),
-        repr(protocol),
-        np.asarray(positions, dtype=np.float32).tobytes(),
-    )
-    done = _finished_chunks(folder, len(chunks), mark)
-    if done < len(chunks):
-        run = _start(system, topology, positions, protocol, folder, done)
-        # A request to end waits for the chunk: keep chunks shorter than the warning that a cluster gives.
-        for index in stoppable(progress(range(done, len(chunks)), "simulate: chunks")):
-            _run_chunk(run, chunks[index], _chunk_file(folder, index), mark)
-    return _collect(folder, chunks, protocol)
+    plan = chunk_plan(protocol)
+    chunks = chunks_of(folder, len(plan), system, positions, protocol)
+
+    def start(last: Arrays):
+        run = _start(system, topology, positions, protocol, last)
+        return lambda index: _run_chunk(run, plan[index])
+
+    chunks.run(start, "simulate: chunks")
+    return _collect(chunks, plan, protocol)
 
 
 def chunk_plan(protocol: Protocol) -> list[tuple[str, int]]:
@@ -127,9 +120,8 @@ def chunk_plan(protocol: Protocol) -> list[tuple[str, int]]:
     ]
 
 
-def _run_chunk(run: Run, chunk: tuple[str, int], path: Path, mark: str) -> None:
+def _run_chunk(run: Run, chunk: tuple[str, int]) -> Arrays:
     phase, steps = chunk
-    started = time.process_time()
     stride = run.protocol.steps(run.protocol.frame_interval_ps)
     frames = []
     if phase == "build":
@@ -140,34 +132,37 @@ def _run_chunk(run: Run, chunk: tuple[str, int], path: Path, mark: str) -> None:
             frames.append(run.frame())
     context = run.simulation.context
     arrays = _frame_arrays(frames, context.getSystem().getNumParticles())
-    if not np.isfinite(context.getState(energy=True).getPotentialEnergy()._value) or not _finite(arrays):
-        raise ValueError(
-            "expected finite energies; got NaN: the simulation blew up. Use a smaller `timestep_fs`, or check the start structure"
-        )
+    energy = context.getState(energy=True).getPotentialEnergy()._value
+    expect_finite(arrays | {"energy": np.array(energy)})
     if run.bias:
         arrays["bias_grid_kJ_per_mol"] = _bias_grid(run.bias)
-    checkpoint = np.frombuffer(context.createCheckpoint(), dtype=np.uint8)
-    save_arrays(
-        path,
-        {},
-        fingerprint=np.array(mark),
-        checkpoint=checkpoint,
-        step=run.simulation.currentStep,
-        cpu_seconds=time.process_time() - started,
-        **arrays,
-    )
+    return arrays | {"checkpoint": restart_point(context)}
 
 
-def _start(system: openmm.System, topology, positions, protocol: Protocol, folder: Path, done: int) -> Run:
-    """A run at the beginning, minimised and equilibrated, or where the last finished chunk left it."""
-    last = load_arrays(_chunk_file(folder, done - 1)) if done else {}
-    bias = _metadynamics(system, protocol, last.get("bias_grid_kJ_per_mol"))
+def langevin(protocol: Protocol, temperature_K: float, seed: int) -> openmm.LangevinMiddleIntegrator:
+    """The integrator of a run, at a temperature of its own."""
     integrator = openmm.LangevinMiddleIntegrator(
-        protocol.temperature_K * unit.kelvin,
+        temperature_K * unit.kelvin,
         protocol.friction_per_ps / unit.picosecond,
         protocol.timestep_fs * unit.femtosecond,
     )
-    integrator.setRandomNumberSeed(protocol.seed)
+    integrator.setRandomNumberSeed(seed)
+    return integrator
+
+
+def equilibrate(context: openmm.Context, positions: np.ndarray, protocol: Protocol, seed: int) -> None:
+    """Minimise the energy from positions in Angstrom, and run for a short time at the temperature of the integrator."""
+    integrator = context.getIntegrator()
+    context.setPositions(np.asarray(positions, dtype=float) / ANGSTROM_PER_NM)
+    openmm.LocalEnergyMinimizer.minimize(context)
+    context.setVelocitiesToTemperature(integrator.getTemperature(), seed)
+    integrator.step(protocol.steps(EQUILIBRATION_PS))
+
+
+def _start(system: openmm.System, topology, positions, protocol: Protocol, last: Arrays) -> Run:
+    """A run at the beginning, minimised and equilibrated, or where the last finished chunk left it."""
+    bias = _metadynamics(system, protocol, last.get("bias_grid_kJ_per_mol"))
+    integrator = langevin(protocol, protocol.temperature_K, protocol.seed)
     simulation = app.Simulation(
         topology, system, integrator, openmm.Platform.getPlatformByName(protocol.platform)
     )
@@ -175,10 +170,7 @@ def _start(system: openmm.System, topology, positions, protocol: Protocol, folde
     if last:
         simulation.context.loadCheckpoint(last["checkpoint"].tobytes())
     else:
-        simulation.context.setPositions(np.asarray(positions, dtype=float) / ANGSTROM_PER_NM)
-        simulation.minimizeEnergy()
-        simulation.context.setVelocitiesToTemperature(protocol.temperature_K * unit.kelvin, protocol.seed)
-        simulation.step(protocol.steps(EQUILIBRATION_PS))
+        equilibrate(simulation.context, positions, protocol, protocol.seed)
         simulation.currentStep = 0
     return Run(simulation, protocol, bias, groups)
 
@@ -228,39 +220,16 @@ def _frame_arrays(frames: list, atoms: int) -> dict[str, np.ndarray]:
     }
 
 
-def _finite(arrays: dict[str, np.ndarray]) -> bool:
-    return all(np.isfinite(array).all() for array in arrays.values())
-
-
-def _collect(folder: Path, chunks: list[tuple[str, int]], protocol: Protocol) -> dict[str, np.ndarray]:
-    produced = [
-        load_arrays(_chunk_file(folder, i)) for i, (phase, _) in enumerate(chunks) if phase == "produce"
-    ]
+def _collect(chunks: Chunks, plan: list[tuple[str, int]], protocol: Protocol) -> Arrays:
+    whole = [chunks.arrays(index) for index in range(chunks.total)]
+    produced = [chunk for chunk, (phase, _) in zip(whole, plan, strict=True) if phase == "produce"]
     names = ("positions_angstrom", "potential_energy_kJ_per_mol", "bias_kJ_per_mol")
     arrays = {name: np.concatenate([chunk[name] for chunk in produced]) for name in names}
     log_weights = arrays["bias_kJ_per_mol"] / thermal_energy_kj_per_mol(protocol.temperature_K)
     weights = np.exp(log_weights - log_weights.max())
     arrays["weights"] = weights / weights.sum()
     arrays["time_ps"] = protocol.frame_interval_ps * np.arange(1, len(weights) + 1)
-    arrays["cpu_seconds"] = np.sum(
-        [load_arrays(_chunk_file(folder, i))["cpu_seconds"] for i in range(len(chunks))]
-    )
+    arrays["cpu_seconds"] = np.sum([chunk["cpu_seconds"] for chunk in whole])
     if "bias_grid_kJ_per_mol" in produced[-1]:
         arrays["bias_grid_kJ_per_mol"] = produced[-1]["bias_grid_kJ_per_mol"]
     return arrays
-
-
-def _finished_chunks(folder: Path, total: int, mark: str) -> int:
-    """How many chunks from the first on are whole and of this run; whatever stands behind a broken one is run again."""
-    return next((i for i in range(total) if not _usable(_chunk_file(folder, i), mark)), total)
-
-
-def _usable(path: Path, mark: str) -> bool:
-    try:
-        return str(load_arrays(path, required=["checkpoint", "step", "fingerprint"])["fingerprint"]) == mark
-    except (FileNotFoundError, ValueError):  # absent, or cut off by a full disk: run this chunk again
-        return False
-
-
-def _chunk_file(folder: Path, index: int) -> Path:
-    return folder / f"chunk_{index:05d}.npz"

@@ -1,115 +1,207 @@
 """Parallel tempering: replicas at several temperatures that exchange structures (Sugita, Okamoto, Chem. Phys. Lett. 314, 141, 1999).
 
 Neighbouring replicas i and j swap with probability min(1, exp((1/kT_i - 1/kT_j) (E_i - E_j))), which leaves the distribution of
-each temperature as it is; hot replicas cross barriers, and cold ones inherit what they found.
+each temperature as it is; hot replicas cross barriers, and cold ones inherit what they found. A *walker* is a structure with its continuous
+history: it starts at one temperature and is swapped to others.
 """
 
-import time
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import openmm
 import openmm.unit as unit
 
-from dig_core.runtime import progress
-from dig_core.units import ANGSTROM_PER_NM, PS_PER_FS, PS_PER_NS, thermal_energy_kj_per_mol
-
-EQUILIBRATION_PS = 20.0
+from dig_core.data.chunks import Arrays, Chunks, chunks_of, expect_finite, restart_point
+from dig_core.data.simulation import EQUILIBRATION_PS, Protocol, equilibrate, langevin
+from dig_core.units import ANGSTROM_PER_NM, PS_PER_NS, thermal_energy_kj_per_mol
 
 
 @dataclass(frozen=True)
 class Ladder:
-    """Temperatures, the study's first, and how replicas run between exchanges."""
+    """How the replicas run: that at the study's temperature as `protocol` says, the others likewise at higher temperatures."""
 
-    temperatures_K: Sequence[float]
-    timestep_fs: float
-    friction_per_ps: float
-    platform: str
-    duration_ns: float
+    protocol: Protocol
+    higher_temperatures_K: Sequence[float]
     exchange_interval_ps: float
-    frame_interval_ps: float
-    seed: int
 
-    def steps(self, duration_ps: float) -> int:
-        """Number of integration steps in a time."""
-        return round(duration_ps / (self.timestep_fs * PS_PER_FS))
+    @property
+    def temperatures_K(self) -> tuple[float, ...]:
+        """All temperatures, the study's first."""
+        return (self.protocol.temperature_K, *self.higher_temperatures_K)
+
+    @property
+    def seeds(self) -> list[int]:
+        """A seed for each replica, none of which a ladder with the next seed has."""
+        count = len(self.temperatures_K)
+        return [count * self.protocol.seed + index + 1 for index in range(count)]
 
 
-def parallel_tempering(system: openmm.System, positions: np.ndarray, ladder: Ladder) -> dict[str, np.ndarray]:
-    """Run all replicas one after the other between exchanges; an interrupted run starts anew.
+@dataclass
+class Run:
+    """Replicas under way: a context for each temperature, and the number of the walker that is there."""
+
+    contexts: list[openmm.Context]
+    ladder: Ladder
+    generator: np.random.Generator
+    walkers: np.ndarray
+    rounds: int = 0
+
+
+def parallel_tempering(
+    system: openmm.System, positions: np.ndarray, ladder: Ladder, folder: Path, observed: Sequence[int] = ()
+) -> Arrays:
+    """Run (or go on with) all replicas, one after the other between exchanges; `folder` keeps one file per finished chunk.
 
     Args:
         positions: start structure of every replica, Angstrom [atoms, 3].
+        observed: atoms whose positions are kept at every temperature, at the end of every round.
 
     Returns:
-        Frames at the first temperature: `positions_angstrom` [frames, atoms, 3], `weights` (equal, sum 1),
-        `potential_energy_kJ_per_mol`; `exchange_fraction` [pairs] (accepted), `force_calls` (of all replicas), `cpu_seconds`.
+        Frames at the first temperature: `positions_angstrom` [frames, atoms, 3], `weights` (equal, sum 1), `potential_energy_kJ_per_mol`,
+        `time_ps`; `temperatures_K` [temperatures], `exchange_fraction` [pairs] (accepted), `walkers` [rounds, temperatures] (which walker was there
+        during the round), `observed_angstrom` [rounds, temperatures, observed, 3]; `force_calls` (of all replicas), `cpu_seconds`.
+
+    Raises:
+        ValueError: coordinates or energies became NaN.
     """
-    started, generator = time.process_time(), np.random.default_rng(ladder.seed)
-    contexts = [_context(system, positions, ladder, i) for i in range(len(ladder.temperatures_K))]
-    interval, stride = ladder.steps(ladder.exchange_interval_ps), ladder.steps(ladder.frame_interval_ps)
-    rounds = ladder.steps(ladder.duration_ns * PS_PER_NS) // interval
-    frames, accepted = [], np.zeros((2, len(contexts) - 1))
-    for number in progress(range(rounds), "parallel tempering: exchanges"):
-        for context in contexts[1:]:
-            context.getIntegrator().step(interval)
-        frames += _advance(contexts[0], interval, stride)
-        # Pairs (0, 1), (2, 3), ... and (1, 2), (3, 4), ... take turns.
-        for lower in range(number % 2, len(contexts) - 1, 2):
-            accepted[:, lower] += 1, _exchange(contexts, ladder, lower, generator)
-    return {
+    rounds = chunk_rounds(ladder)
+    chunks = chunks_of(folder, len(rounds), system, positions, (ladder, tuple(observed)))
+
+    def start(last: Arrays):
+        run = _start(system, positions, ladder, last)
+        return lambda index: _run_chunk(run, rounds[index], observed)
+
+    chunks.run(start, "parallel tempering: chunks")
+    return _collect(chunks, ladder)
+
+
+def chunk_rounds(ladder: Ladder) -> list[int]:
+    """Number of rounds, each of which ends with an exchange, of every chunk."""
+    protocol = ladder.protocol
+    interval = protocol.steps(ladder.exchange_interval_ps)
+    total = protocol.steps(protocol.duration_ns * PS_PER_NS) // interval
+    most = max(1, protocol.steps(protocol.checkpoint_interval_ps) // interval)
+    return [min(most, total - first) for first in range(0, total, most)]
+
+
+def _start(system: openmm.System, positions: np.ndarray, ladder: Ladder, last: Arrays) -> Run:
+    """Replicas at the beginning, minimised and equilibrated, or where the last finished chunk left them."""
+    protocol, temperatures = ladder.protocol, ladder.temperatures_K
+    platform = openmm.Platform.getPlatformByName(protocol.platform)
+    integrators = [
+        langevin(protocol, temperature, seed)
+        for temperature, seed in zip(temperatures, ladder.seeds, strict=True)
+    ]
+    contexts = [openmm.Context(system, integrator, platform) for integrator in integrators]
+    generator = np.random.default_rng(protocol.seed)
+    if not last:
+        for context, seed in zip(contexts, ladder.seeds, strict=True):
+            equilibrate(context, positions, protocol, seed)
+        return Run(contexts, ladder, generator, np.arange(len(temperatures)))
+    for index, context in enumerate(contexts):
+        context.loadCheckpoint(last[f"checkpoint_{index}"].tobytes())
+    generator.bit_generator.state = json.loads(str(last["generator"]))
+    return Run(contexts, ladder, generator, last["next_walkers"], int(last["rounds_done"]))
+
+
+def _run_chunk(run: Run, rounds: int, observed: Sequence[int]) -> Arrays:
+    """Frames, exchanges and walkers of so many rounds, and what the next chunk starts from."""
+    frames, walkers, seen = [], [], []
+    trials = np.zeros((2, len(run.contexts) - 1), dtype=int)  # attempted, accepted
+    for _ in range(rounds):
+        frames += _advance(run)
+        walkers.append(run.walkers.copy())
+        seen.append([_positions(_state(context))[list(observed)] for context in run.contexts])
+        trials += _exchanges(run)
+    arrays = {
         "positions_angstrom": np.array([x for x, _ in frames], dtype=np.float32),
         "potential_energy_kJ_per_mol": np.array([energy for _, energy in frames]),
-        "weights": np.full(len(frames), 1.0 / len(frames)),
-        "exchange_fraction": accepted[1] / np.maximum(accepted[0], 1),
-        "force_calls": np.array(len(contexts) * (rounds * interval + ladder.steps(EQUILIBRATION_PS))),
-        "cpu_seconds": np.array(time.process_time() - started),
+        "observed_angstrom": np.array(seen, dtype=np.float32),
+    }
+    energies = np.array([_energy(_state(context)) for context in run.contexts])
+    expect_finite(arrays | {"energies": energies})
+    return arrays | {"walkers": np.array(walkers), "exchange_trials": trials} | _restart_points(run)
+
+
+def _restart_points(run: Run) -> Arrays:
+    points = {f"checkpoint_{index}": restart_point(context) for index, context in enumerate(run.contexts)}
+    state = np.array(json.dumps(run.generator.bit_generator.state))
+    return points | {
+        "generator": state,
+        "next_walkers": run.walkers.copy(),
+        "rounds_done": np.array(run.rounds),
     }
 
 
-def _context(system: openmm.System, positions: np.ndarray, ladder: Ladder, index: int) -> openmm.Context:
-    """A replica, minimised and equilibrated at its temperature."""
-    temperature = ladder.temperatures_K[index] * unit.kelvin
-    integrator = openmm.LangevinMiddleIntegrator(
-        temperature, ladder.friction_per_ps / unit.picosecond, ladder.timestep_fs * unit.femtosecond
+def _advance(run: Run) -> list[tuple[np.ndarray, float]]:
+    """Integrate all replicas until the next exchange; positions and energies of the frames at the first temperature."""
+    protocol, frames = run.ladder.protocol, []
+    steps, stride = (
+        protocol.steps(run.ladder.exchange_interval_ps),
+        protocol.steps(protocol.frame_interval_ps),
     )
-    integrator.setRandomNumberSeed(len(ladder.temperatures_K) * ladder.seed + index + 1)
-    context = openmm.Context(system, integrator, openmm.Platform.getPlatformByName(ladder.platform))
-    context.setPositions(np.asarray(positions, dtype=float) / ANGSTROM_PER_NM)
-    openmm.LocalEnergyMinimizer.minimize(context)
-    context.setVelocitiesToTemperature(temperature, ladder.seed + index)
-    integrator.step(ladder.steps(EQUILIBRATION_PS))
-    return context
-
-
-def _advance(context: openmm.Context, steps: int, stride: int) -> list[tuple[np.ndarray, float]]:
-    frames = []
+    for context in run.contexts[1:]:
+        context.getIntegrator().step(steps)
     for _ in range(steps // stride):
-        context.getIntegrator().step(stride)
-        state = context.getState(positions=True, energy=True)
-        positions = state.getPositions(asNumpy=True).value_in_unit(unit.nanometer) * ANGSTROM_PER_NM
-        frames.append((positions, _energy(state)))
+        run.contexts[0].getIntegrator().step(stride)
+        state = _state(run.contexts[0])
+        frames.append((_positions(state), _energy(state)))
     return frames
 
 
-def _exchange(
-    contexts: Sequence[openmm.Context], ladder: Ladder, lower: int, generator: np.random.Generator
-) -> bool:
+def _exchanges(run: Run) -> np.ndarray:
+    """Attempt to swap neighbours: pairs (0, 1), (2, 3), ... and (1, 2), (3, 4), ... take turns; attempted and accepted ones [2, pairs]."""
+    trials = np.zeros((2, len(run.contexts) - 1), dtype=int)
+    for lower in range(run.rounds % 2, len(run.contexts) - 1, 2):
+        trials[:, lower] = 1, _exchange(run, lower)
+    run.rounds += 1
+    return trials
+
+
+def _exchange(run: Run, lower: int) -> bool:
     """Attempt to swap the structures of two neighbours; velocities are scaled to the temperature they come to."""
-    pair = contexts[lower : lower + 2]
-    states = [context.getState(positions=True, velocities=True, energy=True) for context in pair]
-    cold, hot = ladder.temperatures_K[lower : lower + 2]
+    pair = run.contexts[lower : lower + 2]
+    states = [_state(context) for context in pair]
+    cold, hot = run.ladder.temperatures_K[lower : lower + 2]
     beta_cold, beta_hot = (1 / thermal_energy_kj_per_mol(temperature) for temperature in (cold, hot))
     exponent = (beta_cold - beta_hot) * (_energy(states[0]) - _energy(states[1]))
-    if np.log(generator.random()) >= exponent:
+    if np.log(run.generator.random()) >= exponent:
         return False
-    for context, state, factor in zip(
-        pair, states[::-1], (np.sqrt(cold / hot), np.sqrt(hot / cold)), strict=True
-    ):
+    factors = np.sqrt(cold / hot), np.sqrt(hot / cold)
+    for context, state, factor in zip(pair, states[::-1], factors, strict=True):
         context.setPositions(state.getPositions())
         context.setVelocities(state.getVelocities(asNumpy=True) * factor)
+    run.walkers[[lower, lower + 1]] = run.walkers[[lower + 1, lower]]
     return True
+
+
+def _collect(chunks: Chunks, ladder: Ladder) -> Arrays:
+    whole = [chunks.arrays(index) for index in range(chunks.total)]
+    names = ("positions_angstrom", "potential_energy_kJ_per_mol", "walkers", "observed_angstrom")
+    arrays = {name: np.concatenate([chunk[name] for chunk in whole]) for name in names}
+    attempted, accepted = np.sum([chunk["exchange_trials"] for chunk in whole], axis=0)
+    count, protocol = len(arrays["positions_angstrom"]), ladder.protocol
+    steps = len(arrays["walkers"]) * protocol.steps(ladder.exchange_interval_ps)
+    equilibration = protocol.steps(EQUILIBRATION_PS)
+    return arrays | {
+        "weights": np.full(count, 1.0 / count),
+        "time_ps": protocol.frame_interval_ps * np.arange(1, count + 1),
+        "temperatures_K": np.array(ladder.temperatures_K),
+        "exchange_fraction": accepted / np.maximum(attempted, 1),
+        "force_calls": np.array(len(ladder.temperatures_K) * (steps + equilibration)),
+        "cpu_seconds": np.sum([chunk["cpu_seconds"] for chunk in whole]),
+    }
+
+
+def _state(context: openmm.Context) -> openmm.State:
+    return context.getState(positions=True, velocities=True, energy=True)
+
+
+def _positions(state: openmm.State) -> np.ndarray:
+    return state.getPositions(asNumpy=True).value_in_unit(unit.nanometer) * ANGSTROM_PER_NM
 
 
 def _energy(state: openmm.State) -> float:

@@ -68,9 +68,7 @@ def relevant_structures(
     field = force_field(tuple(data["force_field"]))
     system = molecular_system(topology, field, data["hydrogen_mass_amu"], data.get("constraints"))
     if settings["structures"]["kind"] == "parallel_tempering":
-        found = tempering.parallel_tempering(
-            system, molecule["positions_angstrom"], _ladder(data, settings, study["temperature_K"])
-        )
+        found = tempering.parallel_tempering(system, molecule["positions_angstrom"], _ladder(study), folder)
     else:
         found = _dynamics(system, topology, molecule, study, folder)
     names = ("positions_angstrom", "weights", "potential_energy_kJ_per_mol", "force_calls", "cpu_seconds")
@@ -88,14 +86,10 @@ def _dynamics(
     data, own = study["data"], study["pretraining"]["structures"]
     hot = own["kind"] == "hot_dynamics"
     bias = None if hot else {**data["bias"], "build_duration_ns": own["build_duration_ns"]}
-    protocol = simulation.Protocol(
+    protocol = _protocol(
+        study,
         temperature_K=own["temperature_K"] if hot else study["temperature_K"],
-        duration_ns=own["duration_ns"],
-        frame_interval_ps=own["frame_interval_ps"],
-        checkpoint_interval_ps=data["checkpoint_interval_ps"],
-        seed=study["pretraining"]["seed"],
         metadynamics=metadynamics(bias, molecule["backbone_torsions"]),
-        **{name: data[name] for name in ("timestep_fs", "friction_per_ps", "platform")},
     )
     found = simulation.simulate(system, topology, molecule["positions_angstrom"], protocol, folder)
     time_ns = own["duration_ns"] + (0.0 if hot else own["build_duration_ns"])
@@ -103,13 +97,21 @@ def _dynamics(
     return found | {"force_calls": np.array(calls)}
 
 
-def _ladder(data: Mapping[str, Any], settings: Mapping[str, Any], temperature_K: float) -> tempering.Ladder:
-    own = settings["structures"]
-    return tempering.Ladder(
-        temperatures_K=(temperature_K, *own["higher_temperatures_K"]),
-        seed=settings["seed"],
-        **{name: data[name] for name in ("timestep_fs", "friction_per_ps", "platform")},
-        **{name: own[name] for name in ("duration_ns", "exchange_interval_ps", "frame_interval_ps")},
+def _ladder(study: Mapping[str, Any]) -> tempering.Ladder:
+    own = study["pretraining"]["structures"]
+    protocol = _protocol(study, temperature_K=study["temperature_K"])
+    return tempering.Ladder(protocol, own["higher_temperatures_K"], own["exchange_interval_ps"])
+
+
+def _protocol(study: Mapping[str, Any], **own: Any) -> simulation.Protocol:
+    """A run with the times of the pre-training, its seed, and the rest as the study's own dynamics has it."""
+    data, structures = study["data"], study["pretraining"]["structures"]
+    names = ("timestep_fs", "friction_per_ps", "platform", "checkpoint_interval_ps")
+    return simulation.Protocol(
+        seed=study["pretraining"]["seed"],
+        **{name: data[name] for name in names},
+        **{name: structures[name] for name in ("duration_ns", "frame_interval_ps")},
+        **own,
     )
 
 
