@@ -101,7 +101,9 @@ def cost(rule: str, study: AnyStudy | None) -> Cost:
 def simulation_cost(study: Structures, replica: str) -> Cost:
     """Return the estimate for one run of molecular dynamics."""
     run = study.data.dynamics(replica)
-    time_ns = run.duration_ns + (run.bias.build_duration_ns if run.bias else 0.0)
+    tempering = getattr(run, "tempering", None)
+    time_ns = run.duration_ns * (1 + len(tempering.higher_temperatures_K if tempering else ()))
+    time_ns += run.bias.build_duration_ns if run.bias else 0.0
     steps_factor = 2.0 / run.timestep_fs
     frames = 1000.0 * run.duration_ns / run.frame_interval_ps
     seconds = SECONDS_PER_NS * time_ns * steps_factor * (_atoms(study) / 22.0) ** 1.5

@@ -179,7 +179,7 @@ def stoppable(
 def limit_threads(threads: int) -> None:
     """Use at most that many threads for linear algebra, OpenMM and torch in this process and its children.
 
-    Libraries that are loaded later read the environment; torch is told directly when it is loaded already.
+    Libraries that are loaded later read the environment; torch and OpenMM are told directly when they are loaded already.
     """
     if threads < 1:
         raise ValueError(f"expected at least one thread; got {threads}. Give the rule threads: 1")
@@ -187,6 +187,9 @@ def limit_threads(threads: int) -> None:
         os.environ[variable] = str(threads)
     if "torch" in sys.modules:
         sys.modules["torch"].set_num_threads(threads)
+    if "openmm" in sys.modules:
+        cpu = sys.modules["openmm"].Platform.getPlatformByName("CPU")
+        cpu.setPropertyDefaultValue("Threads", str(threads))
 
 
 def device() -> str:

@@ -79,6 +79,15 @@ def floor_file(wildcards):
     return f"results/{wildcards.system}/{wildcards.target}/floor.npz"
 
 
+def folding_runs(wildcards):
+    """All replicas of one target, the held-out one last, where the study counts their events of folding."""
+    system, target = wildcards.system, wildcards.target
+    if CONFIG.studies[system].evaluation.folded is None:
+        return []
+    files = (replica_files(system, target, held_out) for held_out in (False, True))
+    return [file for part in files for file in part]
+
+
 def held_out_files(wildcards):
     """Frames of one target that the network never sees."""
     return replica_files(wildcards.system, wildcards.target, held_out=True)

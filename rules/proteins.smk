@@ -9,9 +9,11 @@ rule evaluate_protein:
         molecules=of_trained_targets("results/{system}/{target}/molecule.npz"),
         training="results/{system}/model/training.json",
         pretraining=pretraining_record,
+        runs=folding_runs,
         library=library(
             "evaluation/backbone_atoms.py",
             "evaluation/backbone_validity.py",
+            "evaluation/folding.py",
             "evaluation/landscape.py",
             "evaluation/proteins.py",
             "evaluation/statistics.py",
@@ -23,6 +25,8 @@ rule evaluate_protein:
             "systems/molecule_series.py",
             "systems/molecule_yardstick.py",
             "systems/protein_evaluation.py",
+            "systems/protein_folding.py",
+            "systems/protein_states.py",
         ),
     output:
         metrics="results/{system}/{target}/metrics.json",

@@ -10,6 +10,7 @@ import time
 from types import SimpleNamespace
 
 import numpy as np
+import openmm
 import pytest
 
 from dig_core import runtime
@@ -112,6 +113,13 @@ def test_threads_are_limited(monkeypatch):
         monkeypatch.setenv(variable, "7")
     runtime.limit_threads(1)
     assert {os.environ[variable] for variable in runtime.THREAD_VARIABLES} == {"1"}
+    # OpenMM has read the environment when it was loaded, before.
+    cpu = openmm.Platform.getPlatformByName("CPU")
+    assert cpu.getPropertyDefaultValue("Threads") == "1"
+    system = openmm.System()
+    system.addParticle(1.0)
+    context = openmm.Context(system, openmm.VerletIntegrator(0.001), cpu)
+    assert cpu.getPropertyValue(context, "Threads") == "1"
     with pytest.raises(ValueError, match="at least one thread"):
         runtime.limit_threads(0)
 

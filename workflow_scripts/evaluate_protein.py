@@ -2,13 +2,14 @@
 
 from dig_core.files import load_arrays, read_json, save_arrays, write_json
 from dig_core.runtime import provenance, run, start
-from dig_core.settings.evaluation import Evaluation
+from dig_core.settings.protein_evaluation import ProteinLandscapes
 from dig_core.settings.validation import validated
 from dig_core.systems.molecule_evaluation import cost_metrics
 from dig_core.systems.molecule_figures import evaluation_arrays
 from dig_core.systems.molecule_series import Sources, of_target
 from dig_core.systems.molecule_yardstick import Study
 from dig_core.systems.protein_evaluation import evaluate
+from dig_core.systems.protein_folding import folding_metrics
 
 
 def main(job):
@@ -24,13 +25,18 @@ def main(job):
     molecule, samples, reference = map(load_arrays, files)
     sources = Sources(molecule, samples, own, reference)
     others = {name: arrays for name, arrays in trained.items() if name != target}
-    study = Study(validated(Evaluation, job.params.evaluation, "evaluation"), temperature_K)
+    settings = validated(ProteinLandscapes, job.params.evaluation, "evaluation")
+    study = Study(settings, temperature_K)
     evaluated = evaluate(sources, others, study)
+    metrics = dict(evaluated.metrics)
+    if settings.folded:
+        runs = [load_arrays(file) for file in job.input.runs]
+        metrics |= folding_metrics(sources, evaluated.series, runs, study)
     spent = read_json(job.input.pretraining) if job.input.pretraining else {}
     costs = cost_metrics(sources, spent | read_json(job.input.training), None)
     origin = provenance({"evaluation": job.params.evaluation}, job.input, None, started)
     save_arrays(job.output.evaluation, origin, **evaluation_arrays(sources, study, evaluated))
-    write_json(job.output.metrics, evaluated.metrics | costs)
+    write_json(job.output.metrics, metrics | costs)
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 from dig_core.files import load_arrays, read_json, save_arrays, write_json
 from dig_core.runtime import provenance, run, start
-from dig_core.settings.protein import KnownStates
+from dig_core.settings.protein_evaluation import KnownStates
 from dig_core.settings.validation import validated
 from dig_core.systems.molecule_evaluation import cost_metrics
 from dig_core.systems.molecule_series import Sources

@@ -10,12 +10,13 @@ from dig_core.data.datasets import checked
 from dig_core.files import load_arrays
 
 ANGSTROM_PER_UNIT = 1e-3
+WALKS = ("temperatures_K", "walkers", "rmsd_angstrom", "exchange_fraction")  # of parallel tempering
 SIMULATED = {"positions_angstrom", "backbone_indices", "time_ps"}
 Corners = Float[np.ndarray, "frames residues 3 3"]
 
 
 def condensed(replica: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Corners of the residues of a simulated replica, each frame centred, as 16-bit integers of 0.001 Angstrom.
+    """Corners of the residues of a simulated replica, each frame centred, as 16-bit integers of 0.001 Angstrom; and its walkers, if any.
 
     Raises:
         ValueError: a protein longer than 65 Angstrom, which these integers do not hold.
@@ -30,6 +31,7 @@ def condensed(replica: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     return {
         "corners_milliangstrom": rounded.astype(np.int16),
         "frame_interval_ps": np.array(replica["time_ps"][0]),
+        **{name: replica[name] for name in WALKS if name in replica},
     }
 
 
@@ -46,12 +48,15 @@ def replica_corners(file: str | Path, residues: int) -> tuple[Corners, float]:
         raise ValueError(
             f"expected frames of a protein in {file}; got no {', '.join(missing)}. Make the file again"
         )
-    if is_condensed:
-        corners = arrays["corners_milliangstrom"] * ANGSTROM_PER_UNIT
-        interval = arrays["frame_interval_ps"]
-    else:
-        corners = arrays["positions_angstrom"][:, arrays["backbone_indices"]]
-        interval = arrays["time_ps"][0]
+    corners = corners_of(arrays)
+    interval = arrays["frame_interval_ps"] if is_condensed else arrays["time_ps"][0]
     flat = corners.reshape(len(corners), -1, 3)
     checked({"positions_angstrom": flat, "weights": np.ones(len(flat))}, 3 * residues, [file])
     return corners, float(interval)
+
+
+def corners_of(replica: Mapping[str, np.ndarray]) -> Corners:
+    """Corners in Angstrom of every frame of a replica, simulated or condensed."""
+    if "corners_milliangstrom" in replica:
+        return replica["corners_milliangstrom"] * ANGSTROM_PER_UNIT
+    return replica["positions_angstrom"][:, replica["backbone_indices"]]

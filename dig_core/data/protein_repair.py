@@ -51,11 +51,11 @@ Gaps = Mapping[tuple[int, int], Sequence[str]]
 
 
 def fixed(
-    path: str, chain: str | None = None, residues: Sequence[int] | None = None
+    path: str, chain: str | None = None, residues: Sequence[int] | None = None, caps: bool = True
 ) -> tuple[app.Topology, Float[np.ndarray, "atoms 3"]]:
     """One chain of a PDB or mmCIF file with all atoms at pH 7, positions in Angstrom.
 
-    Kept: one location of every atom (the most occupied), caps, numbers, and protonation where names state it (HIP, ASH, ...).
+    Kept: one location of every atom (the most occupied), caps (unless `caps` is false: ends are charged then), numbers, and protonation where names state it (HIP, ASH, ...).
     Added: heavy atoms, up to `LONGEST_GAP` residues in a row between others, hydrogens (those of the file are placed anew).
     Replaced: modified residues by their parents, MSE by MET. Removed: water, ligands, ions, other chains, residues outside the range.
 
@@ -65,7 +65,7 @@ def fixed(
     structure = read_structure(path)
     selected = peptide_residues(structure, path, chain, residues)
     _check_residues(selected, path)
-    capped = _with_caps(structure, selected)
+    capped = _with_caps(structure, selected) if caps else selected
     name = selected[0].chain
     text = io.StringIO(_pdb_text(capped, structure.sequences.get(name, ())))
     fixer = PDBFixer(pdbfile=text, platform=openmm.Platform.getPlatformByName("Reference"))

@@ -1,11 +1,10 @@
 """Settings of molecules and of the structures they are learned from: simulated, or the user's own."""
 
-import math
 from typing import Literal, Self
 
 from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 
-from dig_core.settings.fields import Name, Platform, Seed, Settings, State
+from dig_core.settings.fields import Name, Platform, Seed, Settings, State, expect_multiple
 from dig_core.units import PS_PER_FS, PS_PER_NS
 
 
@@ -59,8 +58,8 @@ class Dynamics(Settings):
     @model_validator(mode="after")
     def _whole_intervals(self) -> Self:
         step_ps = self.timestep_fs * PS_PER_FS
-        _expect_multiple("frame_interval_ps", self.frame_interval_ps, "timestep_fs", step_ps)
-        _expect_multiple(
+        expect_multiple("frame_interval_ps", self.frame_interval_ps, "timestep_fs", step_ps)
+        expect_multiple(
             "checkpoint_interval_ps", self.checkpoint_interval_ps, "frame_interval_ps", self.frame_interval_ps
         )
         if self.duration_ns * PS_PER_NS < 2 * self.frame_interval_ps:
@@ -69,7 +68,7 @@ class Dynamics(Settings):
                 f" {self.frame_interval_ps} ps. Lengthen the run"
             )
         if self.bias is not None:
-            _expect_multiple(
+            expect_multiple(
                 "bias.deposition_interval_ps", self.bias.deposition_interval_ps, "timestep_fs", step_ps
             )
         return self
@@ -147,9 +146,3 @@ class Trajectory(Settings):
                 " Add the missing ones, or write weights: null"
             )
         return self
-
-
-def _expect_multiple(name: str, value: float, unit_name: str, unit: float) -> None:
-    ratio = value / unit
-    if round(ratio) < 1 or not math.isclose(ratio, round(ratio), rel_tol=1e-6):
-        raise ValueError(f"expected {name} to be a multiple of {unit_name}; got {value}. Change one of them")

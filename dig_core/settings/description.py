@@ -31,5 +31,7 @@ def _source(study: Study | ProteinStudy) -> str:
     if isinstance(data, ProteinStructures):
         return f"{sum(len(target.states) for target in study.targets.values())} known structures"
     bias = "metadynamics" if data.bias else "plain dynamics"
+    if tempering := getattr(data, "tempering", None):
+        bias = f"parallel tempering at {1 + len(tempering.higher_temperatures_K)} temperatures"
     bundled = " (bundled)" if getattr(data, "bundled", None) else ""
     return f"{data.replicas} x {data.duration_ns:g} ns of {bias}{bundled}"

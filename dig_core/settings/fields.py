@@ -5,6 +5,7 @@ Mistakes become one line in `validation`, files are read in `config`; all other 
 """
 
 import difflib
+import math
 import re
 from collections.abc import Iterable
 from typing import Annotated, Any, Literal, Self
@@ -59,6 +60,13 @@ class Settings(BaseModel):
                 hint = suggestion(key, known) or f" Remove it, or write one of: {', '.join(known)}"
                 raise ValueError(f"expected a known key; got {str(key)!r}.{hint}")
         return values
+
+
+def expect_multiple(name: str, value: float, unit_name: str, unit: float) -> None:
+    """Raise ValueError unless one setting is a whole multiple of another one."""
+    ratio = value / unit
+    if round(ratio) < 1 or not math.isclose(ratio, round(ratio), rel_tol=1e-6):
+        raise ValueError(f"expected {name} to be a multiple of {unit_name}; got {value}. Change one of them")
 
 
 class State(Settings):

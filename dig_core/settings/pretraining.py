@@ -4,7 +4,8 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 
-from dig_core.settings.fields import Fraction, Seed, Settings
+from dig_core.settings.fields import Fraction, Seed, Settings, expect_multiple
+from dig_core.settings.tempering import Tempering
 
 
 class HotDynamics(Settings):
@@ -27,16 +28,19 @@ class BiasedDynamics(Settings):
     frame_interval_ps: PositiveFloat = Field(description="Time between two structures in ps")
 
 
-class ParallelTempering(Settings):
+class ParallelTempering(Tempering):
     """Replicas at several temperatures that exchange structures: those at the study's temperature, equally weighted."""
 
     kind: Literal["parallel_tempering"] = Field(description="How structures are found")
-    higher_temperatures_K: tuple[PositiveFloat, ...] = Field(
-        min_length=1, description="Temperatures above the study's, in K, rising"
-    )
-    exchange_interval_ps: PositiveFloat = Field(description="Time between two attempted exchanges in ps")
     duration_ns: PositiveFloat = Field(description="Time of each replica in ns")
     frame_interval_ps: PositiveFloat = Field(description="Time between two structures in ps")
+
+    @model_validator(mode="after")
+    def _whole_rounds(self) -> Self:
+        expect_multiple(
+            "exchange_interval_ps", self.exchange_interval_ps, "frame_interval_ps", self.frame_interval_ps
+        )
+        return self
 
 
 class DenoisingLoss(Settings):

@@ -1,15 +1,16 @@
 """A study of proteins: residues as rigid bodies, sequences that train and sequences that are held out."""
 
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 
-from pydantic import Discriminator, Field, PositiveFloat, PositiveInt, Tag, model_validator
+from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 
 from dig_core.settings.data import Dynamics
-from dig_core.settings.evaluation import Evaluation
-from dig_core.settings.fields import Fraction, Name, Seed, Settings
+from dig_core.settings.fields import Fraction, Name, Settings, expect_multiple
 from dig_core.settings.network import Blocks, Training, VarianceExploding
 from dig_core.settings.pretraining import Pretraining
+from dig_core.settings.protein_evaluation import KnownStates, ProteinEvaluation
 from dig_core.settings.sampling import Sampler
+from dig_core.settings.tempering import Tempering, expect_higher
 
 
 class KnownStructure(Settings):
@@ -41,6 +42,9 @@ class ProteinTarget(Settings):
         min_length=2,
         description="Known structures by name, for data.source structures: the residues that all files have, by their numbers",
     )
+    caps: bool = Field(
+        True, description="Whether caps (ACE, NME) of the PDB file are kept; false: its ends are charged"
+    )
     held_out: bool = Field(False, description="Never trained on; its samples are compared all the same")
 
     @model_validator(mode="after")
@@ -54,10 +58,10 @@ class ProteinTarget(Settings):
         if (
             (self.sequence and self.chain)
             or (self.states and self.chain)
-            or (self.pdb is None and self.residues)
+            or (self.pdb is None and (self.residues or not self.caps))
         ):
             raise ValueError(
-                f"expected a file where there is a chain, and a PDB file where there are residues; got {given[0]}. Remove them"
+                f"expected a file where there is a chain, and a PDB file where there are residues or caps: false; got {given[0]}. Remove them"
             )
         return self
 
@@ -68,6 +72,19 @@ class ProteinDynamics(Dynamics):
     constraints: Literal["bonds_to_hydrogen"] | None = Field(
         None, description="Bonds that are kept rigid, for a longer step; null: none"
     )
+    tempering: Tempering | None = Field(
+        None,
+        description="Parallel tempering: each run has replicas at higher temperatures, of duration_ns each; null: plain dynamics",
+    )
+
+    @model_validator(mode="after")
+    def _whole_rounds(self) -> Self:
+        if self.tempering is not None:
+            interval = self.tempering.exchange_interval_ps
+            key = "tempering.exchange_interval_ps"
+            expect_multiple(key, interval, "frame_interval_ps", self.frame_interval_ps)
+            expect_multiple("checkpoint_interval_ps", self.checkpoint_interval_ps, key, interval)
+        return self
 
 
 class FirstFrames(Settings):
@@ -84,7 +101,7 @@ class ProteinSimulate(ProteinDynamics):
     bundled: Name | None = Field(
         description="Folder of data/bundled with backbones of just these replicas, taken instead; null: simulate"
     )
-    bias: None = Field(None, description="Always null: plain dynamics")
+    bias: None = Field(None, description="Always null: dynamics without a bias")
     simulations_of: None = Field(None, description="Always null: own replicas")
     competitor_duration_ns: None = Field(None, description="Always null: none is run")
     tight_reference: None = Field(None, description="Always null: there is none")
@@ -162,41 +179,6 @@ class FrameTraining(Training):
     )
 
 
-class CrystalNoise(Settings):
-    """What samples of known structures are compared with: the first structure of the protein with noise."""
-
-    positions_angstrom: PositiveFloat = Field(
-        description="Standard deviation of each coordinate of a C-alpha atom"
-    )
-    rotations_deg: PositiveFloat = Field(
-        description="Standard deviation of the turn of a residue about each axis"
-    )
-    seed: Seed = Field(description="Seed of the noise")
-
-
-class KnownStates(Settings):
-    """Comparison of samples with the known structures of their protein."""
-
-    kind: Literal["known_states"] = Field(description="What samples are compared with")
-    within_angstrom: PositiveFloat = Field(
-        description="Root-mean-square distance of C-alpha atoms within which a structure counts as reached"
-    )
-    crystal_noise: CrystalNoise = Field(description="Baseline: the first structure with noise")
-    sampler_comparison: None = Field(None, description="Always null: none")
-
-
-def _compared_with(value: Any) -> str:
-    """The tag of an evaluation: only that with known structures states a kind."""
-    states_kind = "kind" in value if isinstance(value, dict) else isinstance(value, KnownStates)
-    return "known_states" if states_kind else "landscapes"
-
-
-ProteinEvaluation = Annotated[
-    Annotated[Evaluation, Tag("landscapes")] | Annotated[KnownStates, Tag("known_states")],
-    Discriminator(_compared_with),
-]
-
-
 class ProteinStudy(Settings):
     """Everything about one study of proteins: one file config/systems/<name>.yaml."""
 
@@ -252,6 +234,27 @@ class ProteinStudy(Settings):
             if value not in known:
                 raise ValueError(
                     f"expected {' or '.join(known)} in pretraining.{key} for proteins; got {value}. Choose one of these"
+                )
+        return self
+
+    @model_validator(mode="after")
+    def _tempering_is_hotter(self) -> Self:
+        tempering = getattr(self.data, "tempering", None)
+        if tempering is not None:
+            expect_higher(tempering, self.temperature_K, "data.tempering")
+        structures = self.pretraining.structures if self.pretraining else None
+        if isinstance(structures, Tempering):
+            expect_higher(structures, self.temperature_K, "pretraining.structures")
+        return self
+
+    @model_validator(mode="after")
+    def _folded_structures_are_known(self) -> Self:
+        wanted = getattr(self.evaluation, "folded", None) is not None
+        for name, target in self.targets.items() if wanted else ():
+            if target.pdb is None:
+                raise ValueError(
+                    f"expected pdb in targets.{name}, which is folded by evaluation.folded; got none."
+                    " Name the file with its folded structure, or write evaluation.folded: null"
                 )
         return self
 

@@ -10,6 +10,7 @@ from dig_core.settings.fields import Name, Settings, suggestion
 from dig_core.settings.network import Model, Training, VarianceExploding, VariancePreserving
 from dig_core.settings.pretraining import Pretraining
 from dig_core.settings.sampling import Density, Interpolation, Sampler
+from dig_core.settings.tempering import expect_higher
 
 
 class Study(Settings):
@@ -79,6 +80,8 @@ class Study(Settings):
                 "expected data.bias where pretraining has biased_dynamics; got null. State the bias, or use"
                 " parallel_tempering"
             )
+        if self.pretraining.structures.kind == "parallel_tempering":
+            expect_higher(self.pretraining.structures, self.temperature_K, "pretraining.structures")
         return self
 
     @model_validator(mode="after")

@@ -93,7 +93,7 @@ def yardstick(study: Study, reference: Series, plane: Coordinates, count: int) -
 
 def _within_range(key: str, value: float) -> float:
     """An interval centred on its estimate may reach below 0 or above 1, where no such metric lies."""
-    if key.startswith("energy_median"):
+    if key.startswith(("energy_median", "free_energy_difference")):
         return value
     is_share = key.startswith(("coverage", "precision", "population")) or "_fraction" in key
     return min(max(value, 0.0), 1.0) if is_share else max(value, 0.0)

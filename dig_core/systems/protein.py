@@ -14,13 +14,14 @@ import torch
 from jaxtyping import Float
 
 from dig_core.backbone import backbone, frames_of
-from dig_core.data import protein_repair, protein_states, proteins, simulation
+from dig_core.data import protein_repair, protein_states, proteins, simulation, tempering
 from dig_core.data.backbone_frames import replica_corners
 from dig_core.data.molecules import from_sequence
 from dig_core.data.protein_files import CAPS, RESIDUE_OF_LETTER, letter
 from dig_core.energies.openmm import force_field, molecular_system
 from dig_core.evaluation import backbone_validity
 from dig_core.evaluation.backbone_atoms import torsion_atoms
+from dig_core.evaluation.superposition import ca_rmsd
 from dig_core.runtime import fingerprint
 from dig_core.systems.molecule import PROTOCOL_SETTINGS, topology_pdb
 from dig_core.systems.molecule_model import accelerated
@@ -81,7 +82,9 @@ def _described(protein: proteins.Protein) -> tuple[app.Topology, dict[str, np.nd
 def all_atoms(target: Mapping[str, Any], data: Mapping[str, Any]) -> tuple[app.Topology, np.ndarray]:
     """What molecular dynamics starts from: topology and positions (Angstrom) of all atoms, caps and hydrogens included."""
     if target.get("pdb"):
-        return protein_repair.fixed(target["pdb"], target.get("chain"), target.get("residues"))
+        return protein_repair.fixed(
+            target["pdb"], target.get("chain"), target.get("residues"), target.get("caps", True)
+        )
     named = target.get("sequence") or ""
     if "-" not in named:
         codes = proteins.read_protein(target).sequence
@@ -100,15 +103,26 @@ def run_dynamics(
     temperature_K: float,
     folder: Path,
 ) -> dict[str, np.ndarray]:
-    """Simulate (or go on simulating) one replica of all atoms with the settings `data`; see `simulation.simulate`."""
+    """Simulate (or go on simulating) one run of all atoms with the settings `data`; see `simulation.simulate`.
+
+    With `tempering` it is a ladder of replicas, see `tempering.parallel_tempering`: the frames are those at the study's temperature, and
+    `rmsd_angstrom` [rounds, temperatures] is the distance of C-alpha atoms from the start structure at all temperatures.
+    """
     file = app.PDBFile(str(topology_file))
     field = force_field(tuple(data["force_field"]))
     system = molecular_system(file.topology, field, data["hydrogen_mass_amu"], data["constraints"])
     values = {name: data[name] for name in PROTOCOL_SETTINGS}
     protocol = simulation.Protocol(temperature_K=temperature_K, **values)
     positions = np.array(file.positions._value) * ANGSTROM_PER_NM
-    frames = simulation.simulate(system, file.topology, positions, protocol, folder)
-    return frames | {"backbone_indices": proteins.backbone_indices(file.topology)}
+    backbones = {"backbone_indices": proteins.backbone_indices(file.topology)}
+    if data.get("tempering") is None:
+        return simulation.simulate(system, file.topology, positions, protocol, folder) | backbones
+    alphas = backbones["backbone_indices"][:, 1]
+    ladder = tempering.Ladder(protocol, **data["tempering"])
+    frames = tempering.parallel_tempering(system, positions, ladder, folder, alphas.tolist())
+    seen = frames.pop("observed_angstrom")
+    away = ca_rmsd(seen.reshape(-1, len(alphas), 3), positions[alphas]).reshape(seen.shape[:2])
+    return frames | backbones | {"rmsd_angstrom": away.astype(np.float32)}
 
 
 def read_frames(

@@ -17,7 +17,7 @@ from dig_core.evaluation import statistics
 from dig_core.evaluation.proteins import ca_rmsd, radius_of_gyration_angstrom, reached, tm_score
 from dig_core.geometry import superposed
 from dig_core.rotations import exponential
-from dig_core.settings.protein import CrystalNoise, KnownStates
+from dig_core.settings.protein_evaluation import CrystalNoise, KnownStates
 from dig_core.systems.molecule_evaluation import share_with_interval, suffixed
 from dig_core.systems.molecule_series import Arrays
 from dig_core.systems.molecule_yardstick import Scores

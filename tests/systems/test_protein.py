@@ -8,8 +8,10 @@ import pytest
 import torch
 
 from dig_core.data import simulation
+from dig_core.data.backbone_frames import condensed
 from dig_core.data.molecules import RESIDUES
 from dig_core.data.proteins import backbone_indices
+from dig_core.evaluation.superposition import ca_rmsd
 from dig_core.evaluation.torsions import torsion_angles
 from dig_core.files import save_arrays
 from dig_core.sampling import draw_molecule
@@ -170,6 +172,41 @@ def test_dynamics_goes_on_from_a_chunk_bit_by_bit_and_keeps_bonds_to_hydrogen(st
         file, arrays, DYNAMICS | {"constraints": None, "timestep_fs": 1.0}, 300.0, tmp_path / "free"
     )
     assert np.ptp(lengths(free, topology, True), axis=0).min() > 1e-3
+
+
+def test_parallel_tempering_goes_on_and_tells_how_far_each_walker_is_from_the_start(
+    start, tmp_path, monkeypatch
+):
+    """At the study's temperature a round ends with a frame: its distance is that of the frame."""
+    monkeypatch.setattr(simulation, "EQUILIBRATION_PS", 0.4)
+    (file, arrays), ladder = start, {"higher_temperatures_K": (360.0, 430.0), "exchange_interval_ps": 0.2}
+    settings = DYNAMICS | {"tempering": ladder}
+    whole = protein.run_dynamics(file, arrays, settings, 300.0, tmp_path)
+    (tmp_path / "chunk_00003.npz").unlink()
+    resumed = protein.run_dynamics(file, arrays, settings, 300.0, tmp_path)
+    assert all(np.array_equal(resumed[key], whole[key]) for key in set(whole) - {"cpu_seconds"})
+    assert whole["rmsd_angstrom"].shape == whole["walkers"].shape == (8, 3)
+    assert np.array_equal(np.sort(whole["walkers"], axis=1), np.tile(np.arange(3), (8, 1)))
+    alphas = whole["positions_angstrom"][:, whole["backbone_indices"][:, 1]]
+    native = arrays["positions_angstrom"][arrays["first_atom_of_residue"] + 1]
+    away = ca_rmsd(alphas, native.astype(float))
+    np.testing.assert_allclose(whole["rmsd_angstrom"][:, 0], away, atol=2e-3)  # a PDB file rounds
+    assert (np.ptp(whole["rmsd_angstrom"], axis=1) > 0).all()
+    arrays_kept = condensed(whole)
+    for name in ("walkers", "rmsd_angstrom", "temperatures_K"):
+        assert np.array_equal(arrays_kept[name], whole[name])
+
+
+def test_caps_of_a_file_are_kept_or_give_way_to_charged_ends(start):
+    target = {"pdb": str(start[0])}
+    for caps, names in ((True, ["ACE", "GLY", "ALA", "GLY", "NME"]), (False, ["GLY", "ALA", "GLY"])):
+        topology, positions = protein.all_atoms(target | {"caps": caps}, FORCE_FIELD)
+        assert [residue.name for residue in topology.residues()] == names
+        first, *_, last = ({atom.name for atom in own.atoms()} for own in topology.residues())
+        assert ({"H2", "H3"} <= first and "OXT" in last) != caps
+        assert len(positions) == topology.getNumAtoms()
+        arrays = protein.build(target | {"caps": caps}, FORCE_FIELD)[1]
+        assert str(arrays["sequence"]) == "GAG"
 
 
 def test_replicas_become_backbones_with_equal_weights(start, tmp_path):

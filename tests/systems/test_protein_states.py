@@ -6,7 +6,7 @@ import torch
 
 from dig_core.evaluation.superposition import ca_rmsd, tm_score
 from dig_core.rotations import exponential
-from dig_core.settings.protein import CrystalNoise, KnownStates
+from dig_core.settings.protein_evaluation import CrystalNoise, KnownStates
 from dig_core.systems import protein
 from dig_core.systems.protein_denoising import denoising_loss
 from dig_core.systems.protein_states import (
