@@ -289,6 +289,89 @@ def test_mistake_in_a_study_of_proteins_gives_one_line(tmp_path, path, value, to
         assert part in text
 
 
+# A turn that is folded: what its dynamics is needs no file from elsewhere.
+CHIGNOLIN = yaml.safe_load((ROOT / "config/systems/chignolin.yaml").read_text()) | {
+    "targets": {"turn": {"pdb": str(ROOT / "config/structures/turn.pdb"), "caps": False}}
+}
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "told"),
+    [
+        ("targets.turn", {"sequence": "AAGAA"}, ["pdb in targets.turn", "evaluation.folded", "got none"]),
+        (
+            "targets.turn",
+            {"sequence": "AAGAA", "caps": False},
+            ["a PDB file where caps is false; got sequence"],
+        ),
+        (
+            "data.tempering.higher_temperatures_K",
+            [374.0, 453.0, 412.0],
+            ["data.tempering: ", "to rise; got 374, 453, 412"],
+        ),
+        ("data.tempering.higher_temperatures_K", [], ["higher_temperatures_K", "at least 1"]),
+        (
+            "data.tempering.higher_temperatures_K",
+            [340.0, 400.0],
+            ["data.tempering.higher_temperatures_K above temperature_K; got 340 and 340"],
+        ),
+        (
+            "data.tempering.exchange_interval_ps",
+            0.5,
+            ["tempering.exchange_interval_ps", "multiple of frame_interval_ps; got 0.5"],
+        ),
+        (
+            "data.tempering.exchange_interval_ps",
+            3.0,
+            ["checkpoint_interval_ps", "multiple of tempering.exchange_interval_ps; got 20"],
+        ),
+        (
+            "evaluation.folded.within_angstrom",
+            3.0,
+            ["within_angstrom < unfolded_beyond_angstrom; got 3.0 and 3.0"],
+        ),
+        ("evaluation.folded.beyond", 3.0, ["evaluation.folded", "'beyond'"]),
+    ],
+)
+def test_mistake_in_a_study_of_folding_gives_one_line(tmp_path, path, value, told):
+    text = mistake(tmp_path, changed(path, value, CHIGNOLIN))
+    assert "expected" in text
+    for part in told:
+        assert part in text
+
+
+def test_parallel_tempering_is_described_and_costs_what_all_its_temperatures_do(tmp_path):
+    tempered = load_study(write(tmp_path, "own", CHIGNOLIN))
+    plain_run = load_study(write(tmp_path, "plain", changed("data.tempering", None, CHIGNOLIN)))
+    assert "turn at 340 K: 2 x 5 ns of parallel tempering at 5 temperatures;" in describe(tempered)
+    assert "2 x 5 ns of plain dynamics;" in describe(plain_run)
+    several, one = (costs.cost("simulate", study) for study in (tempered, plain_run))
+    assert several.seconds - costs.SECONDS_TO_START == pytest.approx(
+        5 * (one.seconds - costs.SECONDS_TO_START)
+    )
+    assert several.megabytes == one.megabytes  # frames at the study's temperature
+    assert tempered.data.dynamics("2").tempering == tempered.data.tempering
+
+
+def test_pretraining_by_parallel_tempering_has_frames_in_every_round_and_rises(tmp_path):
+    """The same checks as in a study of proteins."""
+    structures = {
+        "kind": "parallel_tempering", "higher_temperatures_K": [400.0], "exchange_interval_ps": 0.2, "duration_ns": 0.1,
+        "frame_interval_ps": 0.1,
+    }  # fmt: skip
+    good = changed("pretraining", PRETRAINING | {"structures": structures})
+    assert load_study(write(tmp_path, "good", good)).pretraining.structures.exchange_interval_ps == 0.2
+    for key, value, told in (
+        ("frame_interval_ps", 0.4, "multiple of frame_interval_ps; got 0.2"),
+        (
+            "higher_temperatures_K",
+            [280.0],
+            "pretraining.structures.higher_temperatures_K above temperature_K",
+        ),
+    ):
+        assert told in mistake(tmp_path, changed(f"pretraining.structures.{key}", value, good))
+
+
 ONE_STATE = {"closed": {"pdb": "own.pdb"}}
 BOTH_STATES = ONE_STATE | {"open": {"pdb": "own.pdb", "chain": "B"}}
 

@@ -206,6 +206,21 @@ def test_dry_run_of_proteins(workflow):
     assert re.search(r"input: \S+/all_atoms.pdb, \S+/molecule.npz\n +output: \S+/simulation/1.npz", said)
 
 
+def test_dry_run_of_a_protein_that_folds(workflow):
+    """Its structure is fetched; both replicas are read again by the evaluation, where their events are counted."""
+    shutil.copy2(workflow / "shipped.yaml", workflow / "config/config.yaml")
+    alone = ("--config", "studies=[chignolin]", "figures={figure_2a: []}", "--")
+    said = snakemake(workflow, "-n", *alone, "chignolin")
+    of_the_target = ("download", "build_protein", "prepare_reference", "sample", "evaluate_protein")
+    of_the_study = ("prepare", "train", "table_metrics", "figure_landscape", "figure_learning_curve")
+    assert jobs(said) == {
+        "simulate": 2,
+        **dict.fromkeys((*of_the_target, *of_the_study, "chignolin"), 1),
+    }
+    inputs = re.search(r"^rule evaluate_protein:\n +input: (.*)$", said, re.MULTILINE)[1]
+    assert re.findall(r"simulation/(\d).npz", inputs) == ["1", "2"]
+
+
 def test_dry_run_of_known_structures(workflow):
     """Nothing is simulated; files from elsewhere are fetched; figure 2b is made when it is asked for."""
     shutil.copy2(workflow / "shipped.yaml", workflow / "config/config.yaml")

@@ -58,11 +58,13 @@ class ProteinTarget(Settings):
         if (
             (self.sequence and self.chain)
             or (self.states and self.chain)
-            or (self.pdb is None and (self.residues or not self.caps))
+            or (self.pdb is None and self.residues)
         ):
             raise ValueError(
-                f"expected a file where there is a chain, and a PDB file where there are residues or caps: false; got {given[0]}. Remove them"
+                f"expected a file where there is a chain, and a PDB file where there are residues; got {given[0]}. Remove them"
             )
+        if self.pdb is None and not self.caps:
+            raise ValueError(f"expected a PDB file where caps is false; got {given[0]}. Leave out caps there")
         return self
 
 

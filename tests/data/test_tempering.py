@@ -81,8 +81,8 @@ def test_energies_belong_to_the_frames(tmp_path):
 
 
 @pytest.mark.parametrize("platform", ["Reference", "CPU"])
-def test_a_run_that_goes_on_is_the_run_that_was_never_stopped(tmp_path, platform, monkeypatch):
-    monkeypatch.setenv("OPENMM_CPU_THREADS", "1")
+def test_a_run_that_goes_on_is_the_run_that_was_never_stopped(tmp_path, platform):
+    openmm.Platform.getPlatformByName("CPU").setPropertyDefaultValue("Threads", "1")
     whole = run(tmp_path / "whole", platform=platform, **SHORT)
     run(tmp_path / "cut", platform=platform, **SHORT)
     for chunk in (2, 3):
