@@ -62,6 +62,9 @@ MAIN = (
     ("free_energy_difference_phi_negative_phi_positive_kcal_per_mol", "F(phi > 0) - F(phi < 0) (kcal/mol)"),
     ("free_energy_difference_phi_negative_phi_positive_kcal_per_mol_by_density", "  by density"),
     ("free_energy_difference_phi_negative_phi_positive_kcal_per_mol_by_reweighting", "  by reweighting"),
+    ("free_energy_difference_folded_unfolded_kcal_per_mol", "F(unfolded) - F(folded) (kcal/mol)"),
+    ("folding_events", "folding events"),
+    ("unfolding_events", "unfolding events"),
 )
 # What studies with several seeds are compared by; relaxation changes only some of it.
 COMPARED = (

@@ -114,3 +114,15 @@ def test_lists_missing_metrics_and_mistakes():
     assert not passed(near="recall", margin=1.0)
     with pytest.raises(ValueError, match="expected coverage with one of"):
         verdicts(METRICS, {"coverage": {"minimum": 0.7}})
+
+
+def test_events_of_folding_stand_beside_the_populations():
+    """They are of the replicas alone; whether they are enough is 0 or 1 in the spreadsheet."""
+    metrics = {
+        "population_folded": 0.7, "population_folded_training": 0.6, "folding_events_training": 12, "folding_events_reference": 3,
+        "free_energy_difference_folded_unfolded_kcal_per_mol": -0.25, "populations_converged": False,
+    }  # fmt: skip
+    rows = {line.split("  ")[0]: line.split() for line in main_table(metrics).splitlines()[1:]}
+    assert rows["population folded"][-2:] == ["0.7", "0.6"] and rows["folding events"][-2:] == ["12", "3"]
+    assert rows["F(unfolded) - F(folded) (kcal/mol)"][-1] == "-0.25"
+    assert "own,populations_converged,0," in metrics_csv({"own": metrics})

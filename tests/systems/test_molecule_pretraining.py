@@ -82,6 +82,26 @@ def test_an_untrained_potential_is_a_gaussian_and_its_score_the_free_one(dipepti
     torch.testing.assert_close(slope, own.score(network)(state, time)[FIELD], rtol=1e-3, atol=1e-5)
 
 
+def test_structures_of_parallel_tempering_go_on_from_the_last_chunk(dipeptide, tmp_path):
+    study, pdb, arrays = dipeptide
+    topology = tmp_path / "topology.pdb"
+    topology.write_text(pdb)
+    structures = {
+        "kind": "parallel_tempering", "higher_temperatures_K": [400.0], "exchange_interval_ps": 0.2, "duration_ns": 0.001,
+        "frame_interval_ps": 0.1,
+    }  # fmt: skip
+    own = {**study["pretraining"], "loss": {"kind": "denoising"}, "structures": structures}
+    asked = {**study, "pretraining": own, "control_variate": None}
+    asked["data"] = {**study["data"], "checkpoint_interval_ps": 0.4}
+    found = explore(topology, arrays, asked, tmp_path / "partial")
+    chunks = sorted((tmp_path / "partial").iterdir())
+    assert len(chunks) == 3 and len(found["positions_angstrom"]) == 10
+    assert found["force_calls"] == 2 * (10_000 + 500)  # equilibration, five rounds of 0.2 ps
+    chunks[2].unlink()
+    again = explore(topology, arrays, asked, tmp_path / "partial")
+    assert np.array_equal(again["positions_angstrom"], found["positions_angstrom"])
+
+
 @pytest.mark.parametrize(
     "kind", [{"kind": "fokker_planck", "form": "score"}, {"kind": "fokker_planck", "form": "potential"}, {"kind": "forces"}],
     ids=lambda kind: kind.get("form", kind["kind"]),
