@@ -226,7 +226,8 @@ def _files(study: Study | ProteinStudy) -> list[str]:
     """Files that a study names."""
     files = [target.pdb for target in study.targets.values() if target.pdb]
     files += [own.pdb for target in study.targets.values() for own in _states(target)]
-    files += [own for target in study.targets.values() if (own := getattr(target, "fasta", None))]
+    for key in ("fasta", "embeddings"):
+        files += [own for target in study.targets.values() if (own := getattr(target, key, None))]
     if study.data.source == "trajectory":
         files += [*study.data.files, study.data.topology, *(study.data.weights or ())]
     return files

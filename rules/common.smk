@@ -106,10 +106,14 @@ def dynamics_settings(wildcards, replica=None):
 
 
 def building_settings(wildcards):
-    """What a target's topology follows from: the force field, and the user's frames where there are some."""
-    data = SETTINGS[wildcards.system]["data"]
+    """What a target's topology and descriptor follow from: the force field, the user's frames, and the features of embeddings."""
+    study = SETTINGS[wildcards.system]
     keys = ("source", "force_field", "topology", "files", "selection")
-    return {key: data[key] for key in keys if key in data}
+    found = {key: study["data"][key] for key in keys if key in study["data"]}
+    if study["targets"][wildcards.target].get("embeddings"):
+        names = "single", "pair"
+        found["features"] = {n: study["model"][f"{n}_features"] for n in names}
+    return found
 
 
 def reading_settings(wildcards):

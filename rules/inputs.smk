@@ -31,7 +31,8 @@ def target_sources(wildcards):
     target, data = study.targets[wildcards.target], study.data
     own = [data.topology, data.files[0]] if data.source == "trajectory" else []
     own += [state.pdb for state in (getattr(target, "states", None) or {}).values()]
-    return [file for file in [target.pdb, getattr(target, "fasta", None), *own] if file]
+    own += [getattr(target, key, None) for key in ("fasta", "embeddings")]
+    return [file for file in [target.pdb, *own] if file]
 
 
 def simulated_topology(wildcards):

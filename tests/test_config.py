@@ -478,9 +478,28 @@ def test_proteins_that_hold_out_another_target_are_the_same_otherwise(tmp_path):
     own = {"based_on": "peptides", "targets": {"mine": {"sequence": "GAS"}}}
     study = load_study(write(tmp_path, "mine", own))
     assert list(study.targets) == ["mine"] and not study.targets["mine"].held_out
-    assert plain(study)["model"] == PEPTIDES["model"] | {"precision": "float32", "compile": False}
+    unused = {"single_features": 0, "pair_features": 0}
+    assert plain(study)["model"] == PEPTIDES["model"] | unused | {"precision": "float32", "compile": False}
     dynamics = study.data.dynamics("2")
     assert dynamics.seed == study.data.seed + 2 and dynamics.constraints == "bonds_to_hydrogen"
+
+
+def test_embeddings_are_those_of_all_targets_or_of_none(tmp_path):
+    (tmp_path / "own.npz").touch()
+    without, having = {"sequence": "GAS"}, {"sequence": "GAS", "embeddings": str(tmp_path / "own.npz")}
+    both = changed("targets", {"one": having, "two": having | {"held_out": True}}, PEPTIDES)
+    sizes = {"single_features": 384, "pair_features": 128}
+    study = load_study(write(tmp_path, "mine", both | {"model": both["model"] | sizes}))
+    assert study.model.pair_features == 128
+    for own, features, told in (
+        ({"one": having, "two": without}, sizes, "got none in targets.two"),
+        ({"one": without}, {"pair_features": 128}, "got none in targets.one"),
+        ({"one": without, "two": having}, {}, "got 0 for both and embeddings in targets.two"),
+        ({"one": having | {"embeddings": "nowhere.npz"}}, sizes, "expected the file nowhere.npz; found none"),
+        ({"one": having}, {"single_features": -1}, "model.single_features"),
+    ):
+        values = changed("targets", own, PEPTIDES)
+        assert told in mistake(tmp_path, values | {"model": values["model"] | features})
 
 
 @pytest.mark.parametrize("path", ["temperature_K", "training.steps", "data.bias.width_deg", "data.source"])

@@ -1,15 +1,35 @@
 """Embeddings of a protein's residues that were computed elsewhere: by AlphaFold, or by a language model."""
 
 import zipfile
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 
-from dig_core.data.proteins import Protein
+
+def used_embeddings(path: str | Path, sequence: str, features: Mapping[str, int]) -> dict[str, np.ndarray]:
+    """Those embeddings of a protein that a network asks for; see `read_embeddings`.
+
+    Args:
+        features: of `single` and `pair`; what the network has 0 of is left out.
+
+    Raises:
+        ValueError: as `read_embeddings`, and for another number of features.
+    """
+    found = read_embeddings(path, sequence)
+    used = {f"{key}_embedding": count for key, count in features.items() if count}
+    for name, count in used.items():
+        key = name.removesuffix("_embedding")
+        have = found[name].shape[-1] if name in found else "none"
+        if have != count:
+            raise ValueError(
+                f"expected {count} features of {key} in {path}; got {have}. Correct model.{key}_features, or compute them anew"
+            )
+    return {name: found[name] for name in used}
 
 
-def read_embeddings(path: str | Path, protein: Protein) -> dict[str, np.ndarray]:
-    """Embeddings of this protein that were computed elsewhere, float32, by the names that `ResidueGraph` has for them.
+def read_embeddings(path: str | Path, sequence: str) -> dict[str, np.ndarray]:
+    """Embeddings of the protein of this sequence that were computed elsewhere, float32, by the names that `ResidueGraph` has for them.
 
     Args:
         path: npz file with `sequence` (a string) and `single` [residues, features], `pair` [residues, residues, features] or both.
@@ -21,8 +41,8 @@ def read_embeddings(path: str | Path, protein: Protein) -> dict[str, np.ndarray]
         ValueError: not such a file, one of another sequence, or values of another shape, not float or not finite.
     """
     arrays = _arrays(path)
-    _check_sequence(path, str(arrays["sequence"]), protein.sequence)
-    length = len(protein.sequence)
+    _check_sequence(path, str(arrays["sequence"]), sequence)
+    length = len(sequence)
     found = {}
     for key, leading in (("single", (length,)), ("pair", (length, length))):
         if key not in arrays:

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, PositiveFloat, PositiveInt, model_validator
+from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 
 from dig_core.settings.data import Dynamics
 from dig_core.settings.fields import Fraction, Name, Settings, expect_multiple
@@ -44,6 +44,10 @@ class ProteinTarget(Settings):
     )
     caps: bool = Field(
         True, description="Whether caps (ACE, NME) of the PDB file are kept; false: its ends are charged"
+    )
+    embeddings: str | None = Field(
+        None,
+        description="Path of an npz file with embeddings of the residues made elsewhere: `sequence`, and `single`, `pair` or both",
     )
     held_out: bool = Field(False, description="Never trained on; its samples are compared all the same")
 
@@ -136,6 +140,12 @@ class FrameNetwork(Blocks):
     points: PositiveInt = Field(description="Points per head that residues look for in space")
     scale_angstrom: PositiveFloat = Field(
         description="Unit of all lengths in Angstrom: about the standard deviation of the C-alpha coordinates, which training prints"
+    )
+    single_features: NonNegativeInt = Field(
+        0, description="Features of `single` in the targets' `embeddings`; 0: not used"
+    )
+    pair_features: NonNegativeInt = Field(
+        0, description="Features of `pair` in the targets' `embeddings`; 0: not used"
     )
     precision: Literal["float32", "bfloat16"] = Field(
         "float32",
@@ -266,6 +276,23 @@ class ProteinStudy(Settings):
             raise ValueError(
                 "expected a target that is trained on; got held_out: true for all. Remove it from one"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _embeddings_go_together(self) -> Self:
+        """One network sees all targets: it is told the embeddings of each, or of none."""
+        uses = self.model.single_features > 0 or self.model.pair_features > 0
+        for name, target in self.targets.items():
+            if uses and target.embeddings is None:
+                raise ValueError(
+                    f"expected embeddings in every target where the network has single_features or pair_features; got none in targets.{name}."
+                    " Add them, or write 0 for both"
+                )
+            if target.embeddings is not None and not uses:
+                raise ValueError(
+                    f"expected model.single_features or model.pair_features where targets have embeddings; got 0 for both and embeddings in"
+                    f" targets.{name}. State how many features the files have, or remove the embeddings of all targets"
+                )
         return self
 
     @model_validator(mode="after")

@@ -14,7 +14,14 @@ import torch
 from jaxtyping import Float
 
 from dig_core.backbone import backbone, frames_of
-from dig_core.data import protein_repair, protein_states, proteins, simulation, tempering
+from dig_core.data import (
+    protein_embeddings,
+    protein_repair,
+    protein_states,
+    proteins,
+    simulation,
+    tempering,
+)
 from dig_core.data.backbone_frames import replica_corners
 from dig_core.data.molecules import from_sequence
 from dig_core.data.protein_files import CAPS, RESIDUE_OF_LETTER, letter
@@ -36,13 +43,26 @@ __all__ = [
 ]  # fmt: skip
 
 RESIDUE_ARRAYS = ("residue_types", "residue_indices", "chain_indices")
+EMBEDDINGS = ("single_embedding", "pair_embedding")
 
 
 def build(target: Mapping[str, Any], data: Mapping[str, Any]) -> tuple[app.Topology, dict[str, np.ndarray]]:
     """Topology of the backbone and descriptor arrays of a target, with the backbone of its start structure.
 
-    A target with known structures has these as well, `state_names` [states] and `state_positions_angstrom` [states, atoms, 3].
+    A target with known structures has these as well, `state_names` [states] and `state_positions_angstrom` [states, atoms, 3]; one
+    with embeddings made elsewhere those that `data["features"]`, of the network, asks for (`protein_embeddings.used_embeddings`).
     """
+    topology, descriptor = _without_embeddings(target, data)
+    if target.get("embeddings"):
+        sequence = str(descriptor["sequence"])
+        descriptor |= protein_embeddings.used_embeddings(target["embeddings"], sequence, data["features"])
+    return topology, descriptor
+
+
+def _without_embeddings(
+    target: Mapping[str, Any], data: Mapping[str, Any]
+) -> tuple[app.Topology, dict[str, np.ndarray]]:
+    """What `build` returns, from sequence and structures alone."""
     if target.get("states"):
         return _known(target["states"])
     simulated, positions = all_atoms(target, data)
@@ -185,8 +205,11 @@ def physical_filter(
 
 
 def descriptor_hash(protein: Mapping[str, np.ndarray]) -> str:
-    """Identifies a protein by its residues and where they stand in the sequence."""
-    return fingerprint(*(protein[name].astype(np.int64).tobytes() for name in RESIDUE_ARRAYS))
+    """Identifies a protein by what the network is told: residues, where they stand in the sequence, and embeddings made elsewhere."""
+    known = [protein[name].astype(np.int64).tobytes() for name in RESIDUE_ARRAYS]
+    # With their names: a single and a pair may have the same bytes.
+    told = [part for name in EMBEDDINGS if name in protein for part in (name, protein[name].tobytes())]
+    return fingerprint(*known, *told)
 
 
 def _protein(target: Mapping[str, Any], simulated: app.Topology) -> proteins.Protein:

@@ -330,20 +330,20 @@ def test_crystal_structures_are_rebuilt_from_their_frames(name, chain):
 def test_bad_embeddings_are_told(tmp_path, arrays, told):
     np.savez(tmp_path / "bad.npz", **arrays)
     with pytest.raises(ValueError, match=told):
-        read_embeddings(tmp_path / "bad.npz", bare("AGP"))
+        read_embeddings(tmp_path / "bad.npz", "AGP")
 
 
 def test_embeddings(tmp_path):
     path = tmp_path / "good.npz"
     np.savez(path, sequence="AGP", single=np.ones((3, 4), dtype=np.float16), pair=np.ones((3, 3, 2)))
-    found = read_embeddings(path, bare("AGP"))
+    found = read_embeddings(path, "AGP")
     assert {key: (value.shape, value.dtype) for key, value in found.items()} == {
         "single_embedding": ((3, 4), np.float32),
         "pair_embedding": ((3, 3, 2), np.float32),
     }
     path.write_text("no npz")
     with pytest.raises(ValueError, match="expected an npz file; got"):
-        read_embeddings(path, bare("AGP"))
+        read_embeddings(path, "AGP")
 
 
 def test_entries_of_the_pdb_by_id():
