@@ -4,6 +4,7 @@
 Imports neither torch nor any simulation package: the Snakefile loads it at every start.
 """
 
+import itertools
 import json
 import sys
 from collections.abc import Collection, Iterable
@@ -18,11 +19,8 @@ from dig_core.settings.data import Target
 from dig_core.settings.description import describe
 from dig_core.settings.download import Download
 from dig_core.settings.fields import Settings, suggestion
-from dig_core.settings.protein import (
-    KnownStructure,
-    ProteinStudy,
-    ProteinTarget,
-)
+from dig_core.settings.protein import ProteinStudy
+from dig_core.settings.protein_targets import KnownStructure, ProteinTarget
 from dig_core.settings.study import Study
 from dig_core.settings.validation import ConfigError, validated
 from dig_core.settings.workflow import Comparison, Workflow
@@ -228,7 +226,9 @@ def _files(study: Study | ProteinStudy) -> list[str]:
     files += [own.pdb for target in study.targets.values() for own in _states(target)]
     for key in ("fasta", "embeddings"):
         files += [own for target in study.targets.values() if (own := getattr(target, key, None))]
-    if study.data.source == "trajectory":
+    for own in (getattr(target, "trajectory", None) for target in study.targets.values()):
+        files += [own.topology, *itertools.chain(*own.replicas)] if own else []
+    if study.kind == "molecule" and study.data.source == "trajectory":
         files += [*study.data.files, study.data.topology, *(study.data.weights or ())]
     return files
 

@@ -5,13 +5,16 @@ asked of a cluster, the estimate before a run), not to promise. Nothing is compu
 """
 
 import gzip
+import itertools
 import zlib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from dig_core.settings.analytic import AnalyticStudy, AnyStudy
 from dig_core.settings.data import Target
-from dig_core.settings.protein import ProteinStudy, ProteinTarget
+from dig_core.settings.protein import ProteinStudy
+from dig_core.settings.protein_targets import ProteinTarget
 from dig_core.settings.study import Study
 
 # A network that draws structures, trained on frames.
@@ -38,7 +41,7 @@ COPIES = 8  # of frames and samples, while they are read, weighed, compared
 COMPRESSION = 4.0  # of a trajectory on disk (xtc) against float32
 HOLD_FRAMES = (
     "simulate", "simulate_competitor", "prepare", "prepare_reference", "prepare_floor", "train", "interpolate", "evaluate",
-    "evaluate_protein", "estimate_density", "condense_reference", "condense_frames",
+    "evaluate_protein", "estimate_density", "condense_reference", "condense_frames", "read_trajectory",
 )  # fmt: skip
 HOLD_SAMPLES = (
     "sample", "sample_shard", "gather_samples", "relax", "evaluate", "evaluate_protein", "evaluate_states",
@@ -50,6 +53,7 @@ RESIDUE_ATOMS = {
     "LYS": 22, "TRP": 24, "ARG": 24,
 }  # fmt: skip
 AVERAGE_RESIDUE = 16
+BACKBONE_ATOMS = 3  # N, CA and C
 GZIP = b"\x1f\x8b"
 UNKNOWN_ATOMS = 3000  # of a file that is not there yet
 # Asked of a cluster: a slow node must not end a good job.
@@ -215,12 +219,24 @@ def _bytes_of_structures(rule: str, study: Structures) -> float:
         frames = replica * (1 if rule == "simulate" else data.replicas)
     elif data.source == "structures":
         frames = max(len(target.states) for target in study.targets.values()) * atoms * BYTES_PER_POSITION
+    elif isinstance(study, ProteinStudy):
+        frames = max(map(_bytes_of_trajectory, study.targets.values()))
     else:
-        sizes = [Path(file).stat().st_size for file in data.files if Path(file).is_file()]
-        frames = sum(sizes) * COMPRESSION
+        frames = _bytes_of_files(data.files)
     frames *= len(study.targets) if rule in ("prepare", "train") else 1
     samples = study.sampler.samples * atoms * BYTES_PER_POSITION
     return COPIES * (frames * (rule in HOLD_FRAMES) + samples * (rule in HOLD_SAMPLES))
+
+
+def _bytes_of_trajectory(target: ProteinTarget) -> float:
+    """Of the frames that are kept, three atoms of each residue; water in the files counts as residues."""
+    files = itertools.chain(*target.trajectory.replicas)
+    return _bytes_of_files(files) * BACKBONE_ATOMS / AVERAGE_RESIDUE / target.trajectory.stride
+
+
+def _bytes_of_files(files: Iterable[str]) -> float:
+    """Of trajectories, read whole."""
+    return sum(Path(file).stat().st_size for file in files if Path(file).is_file()) * COMPRESSION
 
 
 def _bytes_of_a_batch(rule: str, study: Structures) -> float:

@@ -57,13 +57,13 @@ def of_kind(*kinds):
     )
 
 
-def proteins_with(source):
-    """Return the pattern of the studies of proteins whose frames come from this source."""
+def proteins_with(*sources):
+    """Return the pattern of the studies of proteins whose frames come from one of these sources."""
     return (
         "|".join(
             name
             for name, study in CONFIG.studies.items()
-            if study.kind == "protein" and study.data.source == source
+            if study.kind == "protein" and study.data.source in sources
         )
         or r"(?!)"
     )
@@ -130,9 +130,20 @@ def reading_settings(wildcards):
         "files",
     )
     data = SETTINGS[wildcards.system]["data"]
-    if data["source"] in ("simulate", "structures"):
+    # A user's trajectories of proteins have been read by a rule of their own.
+    if (
+        data["source"] != "trajectory"
+        or CONFIG.studies[wildcards.system].kind == "protein"
+    ):
         return {"source": data["source"]}
     return {key: data[key] for key in keys}
+
+
+def run_settings(wildcards):
+    """How the user's frames of a protein are read, whatever other runs there are."""
+    values = dict(SETTINGS[wildcards.system]["targets"][wildcards.target]["trajectory"])
+    values.pop("replicas")
+    return values
 
 
 def drawing_settings(wildcards):

@@ -58,10 +58,10 @@ use rule build as build_protein with:
         system=proteins_with("simulate"),
 
 
-# The same script: known structures may be backbones, and nothing is simulated.
+# The same script: known structures and the user's frames may be backbones, and nothing is simulated.
 use rule build as build_states with:
     wildcard_constraints:
-        system=proteins_with("structures"),
+        system=proteins_with("structures", "trajectory"),
 
 
 rule simulate:

@@ -26,10 +26,14 @@ def has_energies(study):
 
 
 def target_sources(wildcards):
-    """Files that describe a target: its PDB file, its known structures, or the topology of the user's trajectory."""
+    """Files that describe a target: its PDB file, its known structures, or the topology and first frame of the user's trajectory."""
     study = CONFIG.studies[wildcards.system]
     target, data = study.targets[wildcards.target], study.data
-    own = [data.topology, data.files[0]] if data.source == "trajectory" else []
+    own = []
+    if study.kind == "molecule" and data.source == "trajectory":
+        own = [data.topology, data.files[0]]
+    elif data.source == "trajectory":
+        own = [target.trajectory.topology, target.trajectory.replicas[0][0]]
     own += [state.pdb for state in (getattr(target, "states", None) or {}).values()]
     own += [getattr(target, key, None) for key in ("fasta", "embeddings")]
     return [file for file in [target.pdb, *own] if file]
@@ -50,6 +54,10 @@ def replica_files(system, target, held_out):
     if getattr(data, "bundled", None):
         names = [f"{target}_{replica}.npz" for replica in range(1, data.replicas + 1)]
         files = library(*[f"data/bundled/{data.bundled}/{name}" for name in names])
+    elif CONFIG.studies[system].kind == "protein" and data.source == "trajectory":
+        replicas = CONFIG.studies[system].targets[target].trajectory.replicas
+        folder = f"results/{system}/{target}/trajectory"
+        files = [f"{folder}/{k}.npz" for k in range(1, len(replicas) + 1)]
     elif simulated(system):
         folder = f"results/{data.simulations_of or system}/{target}/simulation"
         files = [f"{folder}/{replica}.npz" for replica in range(1, data.replicas + 1)]
@@ -57,6 +65,19 @@ def replica_files(system, target, held_out):
         files = list(data.files)
     # One file alone gives both: its last part is held out.
     return files[-1:] if held_out else files[:-1] or files
+
+
+def run_files(wildcards):
+    """The user's files of one run of a protein, in the order of time."""
+    target = CONFIG.studies[wildcards.system].targets[wildcards.target]
+    return list(target.trajectory.replicas[int(wildcards.replica) - 1])
+
+
+def run_topology(wildcards):
+    """The topology of the user's trajectories of a protein."""
+    return (
+        CONFIG.studies[wildcards.system].targets[wildcards.target].trajectory.topology
+    )
 
 
 def training_files(wildcards):

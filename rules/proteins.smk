@@ -1,3 +1,27 @@
+rule read_trajectory:
+    """Read one run of a user's own molecular dynamics of a protein: the backbone of the target's residues."""
+    input:
+        frames=run_files,
+        topology=run_topology,
+        molecule="results/{system}/{target}/molecule.npz",
+    output:
+        frames="results/{system}/{target}/trajectory/{replica}.npz",
+    log:
+        "results/logs/read_trajectory/{system}_{target}_{replica}.log",
+    wildcard_constraints:
+        system=proteins_with("trajectory"),
+    conda:
+        "../envs/learning.yaml"
+    threads: 1
+    resources:
+        mem_mb=memory("read_trajectory"),
+        runtime=minutes("read_trajectory"),
+    params:
+        trajectory=run_settings,
+    script:
+        "../workflow_scripts/read_trajectory.py"
+
+
 rule evaluate_protein:
     """Compare the samples of a protein with its held-out replica, the noise floor and other sequences."""
     input:
@@ -34,7 +58,7 @@ rule evaluate_protein:
     log:
         "results/logs/evaluate_protein/{system}_{target}.log",
     wildcard_constraints:
-        system=proteins_with("simulate"),
+        system=proteins_with("simulate", "trajectory"),
     conda:
         "../envs/learning.yaml"
     threads: 1

@@ -240,7 +240,7 @@ def test_mistake_gives_one_line(tmp_path, path, value, told):
         ("data.constraints", "all_bonds", ["data.constraints", "'all_bonds'"]),
         ("data.replicas", 1, ["data.replicas", "greater than or equal to 2"]),
         ("data.bias", {"torsions": ["phi"]}, ["data.bias"]),
-        ("data.source", "trajectory", ["data.source", "'simulate'", "'structures'"]),
+        ("data.source", "simulated", ["data.source", "'simulate'", "'structures'", "'trajectory'"]),
         ("evaluation.bins", 1, ["evaluation.bins", "greater than or equal to 2"]),
         ("evaluation.kind", "known_states", ["evaluation: ", "'bins'"]),
         ("data.frame_interval_ps", 0.002, ["frame_interval_ps", "multiple of timestep_fs"]),
@@ -500,6 +500,80 @@ def test_embeddings_are_those_of_all_targets_or_of_none(tmp_path):
     ):
         values = changed("targets", own, PEPTIDES)
         assert told in mistake(tmp_path, values | {"model": values["model"] | features})
+
+
+def test_own_trajectories_of_proteins(tmp_path):
+    for name in ("1.xtc", "2.xtc", "3.dcd", "top.pdb"):
+        (tmp_path / name).touch()
+    first, second, third, topology = (str(tmp_path / name) for name in ("1.xtc", "2.xtc", "3.dcd", "top.pdb"))
+    runs = {"topology": topology, "replicas": [[first, second], [third]]}
+
+    def own(targets, source="trajectory"):
+        data = {"source": "trajectory"} if source == "trajectory" else PEPTIDES["data"]
+        return changed("targets", targets, PEPTIDES) | {"data": data}
+
+    one = {"sequence": "GAS", "trajectory": runs}
+    study = load_study(write(tmp_path, "mine", own({"one": one, "two": one | {"held_out": True}})))
+    assert study.targets["one"].trajectory.stride == 1 and "6 trajectory file(s)" in describe(study)
+    assert plain(study)["targets"]["one"]["trajectory"]["replicas"] == [[first, second], [third]]
+    for targets, source, told in (
+        ({"one": {"sequence": "GAS"}}, "trajectory", "expected a trajectory in targets.one"),
+        (
+            {"one": one},
+            "simulate",
+            "expected no trajectory in targets.one where data.source is simulate; got one",
+        ),
+        ({"one": {"trajectory": runs}}, "trajectory", "sequence, fasta, pdb, states; got none"),
+        (
+            {
+                "one": one,
+                "two": {"sequence": "GAS", "trajectory": runs | {"replicas": [[first], [second], [third]]}},
+            },
+            "trajectory",
+            "got 2 of one, 3 of two",
+        ),
+        (
+            {"one": {"sequence": "GAS", "trajectory": runs | {"replicas": [[first]]}}},
+            "trajectory",
+            "replicas",
+        ),
+        (
+            {"one": {"sequence": "GAS", "trajectory": runs | {"replicas": [[first], []]}}},
+            "trajectory",
+            "replicas.1",
+        ),
+        (
+            {"one": {"sequence": "GAS", "trajectory": runs | {"topology": "nowhere.pdb"}}},
+            "trajectory",
+            "nowhere.pdb",
+        ),
+        (
+            {"one": {"sequence": "GAS", "trajectory": runs | {"replicas": [[first], ["4.xtc"]]}}},
+            "trajectory",
+            "4.xtc",
+        ),
+    ):
+        assert told in mistake(tmp_path, own(targets, source))
+
+
+def test_memory_of_own_trajectories_follows_their_files(tmp_path):
+    """Three of some sixteen atoms of a residue are kept; xtc is four times smaller than float32."""
+    (tmp_path / "top.pdb").touch()
+    for name in ("1.xtc", "2.xtc"):
+        with open(tmp_path / name, "wb") as file:
+            file.truncate(40_000_000)  # sparse
+    files = [str(tmp_path / "1.xtc"), str(tmp_path / "2.xtc")]
+
+    def memory(stride: int) -> int:
+        runs = {"topology": str(tmp_path / "top.pdb"), "replicas": [[f] for f in files], "stride": stride}
+        values = changed("targets", {"one": {"sequence": "GAS", "trajectory": runs}}, PEPTIDES)
+        study = load_study(write(tmp_path, "mine", values | {"data": {"source": "trajectory"}}))
+        return costs.memory_MB("prepare", study)
+
+    every, tenth = memory(1) - costs.LIBRARIES_MB, memory(10) - costs.LIBRARIES_MB
+    assert every == pytest.approx(costs.COPIES * 80 * 4 * 3 / 16, abs=1) and tenth == pytest.approx(
+        every / 10, abs=1
+    )
 
 
 @pytest.mark.parametrize("path", ["temperature_K", "training.steps", "data.bias.width_deg", "data.source"])

@@ -170,6 +170,35 @@ def test_energies_come_first_and_few_frames_after_them(tiny):
     assert not (tiny.with_name("hot") / HELD_OUT / "simulation/pretraining.npz").exists()
 
 
+def test_a_users_trajectories_give_the_same_frames(tiny):
+    """The dynamics of the tiny study as if it were the user's own, in two formats: only a settings file."""
+    folder, source = tiny.parents[1], tiny / HELD_OUT
+    files = [folder / "1.xtc", folder / "2.dcd"]
+    shutil.copy2(source / "simulation/1.xtc", files[0])
+    mdtraj.load_xtc(source / "simulation/2.xtc", source / "all_atoms.pdb").save_dcd(files[1])
+    shutil.copy2(source / "all_atoms.pdb", folder / "mine.pdb")
+    (folder / "config/systems/mine.yaml").write_text(
+        "based_on: peptides_tiny\n"
+        "data: {source: trajectory}\n"
+        "targets:\n"
+        "  mine:\n"
+        "    sequence: GAA\n"
+        "    trajectory: {topology: mine.pdb, replicas: [[1.xtc], [2.dcd]], number_offset: -1, frame_interval_ps: 0.1}\n"
+    )
+    results = [f"results/mine/{name}" for name in ("mine/reference.npz", "dataset.npz", "mine/topology.pdb")]
+    options = ("--config", "studies=[mine]", "figures={figure_2a: []}")
+    assert "rule simulate" not in snakemake(folder, *results, *options)
+    exact, found = (load_arrays(folder / file) for file in (str(source / "reference.npz"), results[0]))
+    assert np.abs(found["positions_angstrom"] - exact["positions_angstrom"]).max() < 0.05
+    assert found["frame_interval_ps"] == exact["frame_interval_ps"] == 0.1
+    trained = load_arrays(folder / results[1])["mine.positions_angstrom"]
+    assert np.abs(trained - load_arrays(source / "floor.npz")["positions_angstrom"]).max() < 0.05
+    (folder / "mine.pdb").write_text((folder / "mine.pdb").read_text().replace("GLY", "VAL"))
+    said = snakemake(folder, "results/mine/mine/topology.pdb", *options, status=1)
+    assert "got V1 for G1" in said and "Traceback" not in said
+    assert np.array_equal(load_arrays(folder / results[1])["mine.positions_angstrom"], trained)
+
+
 def centred(frames: dict) -> np.ndarray:
     positions = frames["positions_angstrom"].astype(float)
     return positions - positions.mean(axis=1, keepdims=True)

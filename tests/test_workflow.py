@@ -38,7 +38,7 @@ FIGURES = {
 DENSITIES = {"pretrain_density", "evaluate_density", "table_energies_only", "figure_energies_only"}
 PROTEINS = {"build_protein", "prepare_floor", "evaluate_protein", "condense_frames"}
 STATES = {"evaluate_states", "figure_states"}
-ELSEWHERE = {"download", "gather_samples"}
+ELSEWHERE = {"download", "gather_samples", "read_trajectory"}
 SCRIPT = """
 from pathlib import Path
 

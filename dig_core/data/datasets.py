@@ -1,6 +1,6 @@
 """Frames as arrays, from the workflow's own simulations or from a user's trajectories."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -73,7 +73,7 @@ def trajectory_frames(
 def first_frame(file: str | Path, settings: Mapping[str, Any]) -> mdtraj.Trajectory:
     """The first frame of a user's trajectory, atoms selected."""
     return _select(
-        _whole(_load(mdtraj.load_frame, file, index=0, top=settings["topology"])), settings["selection"]
+        whole(load(mdtraj.load_frame, file, index=0, top=settings["topology"])), settings["selection"]
     )
 
 
@@ -97,20 +97,25 @@ def checked(frames: dict[str, np.ndarray], atoms: int, files: Sequence[str | Pat
 
 
 def _read(file: str | Path, settings: Mapping[str, Any]) -> mdtraj.Trajectory:
-    trajectory = _load(mdtraj.load, file, top=settings["topology"])[
+    trajectory = load(mdtraj.load, file, top=settings["topology"])[
         settings["first_frame"] :: settings["stride"]
     ]
-    return _select(_whole(trajectory), settings["selection"])
+    return _select(whole(trajectory), settings["selection"])
 
 
-def _whole(trajectory: mdtraj.Trajectory) -> mdtraj.Trajectory:
+def whole(trajectory: mdtraj.Trajectory) -> mdtraj.Trajectory:
     """Molecules that the periodic box has cut are put together again."""
     if trajectory.unitcell_lengths is not None and trajectory.topology.n_bonds:
         trajectory.make_molecules_whole(inplace=True)
     return trajectory
 
 
-def _load(reader, file: str | Path, **options: Any) -> mdtraj.Trajectory:
+def load(reader: Callable, file: str | Path, **options: Any) -> Any:
+    """What a reader of mdtraj makes of a trajectory, whose topology is `top` of the options.
+
+    Raises:
+        FileNotFoundError, ValueError: no such file, or one that the reader cannot read; in one line.
+    """
     for needed in (file, options["top"]):
         if not Path(needed).is_file():
             raise FileNotFoundError(

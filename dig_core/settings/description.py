@@ -27,7 +27,7 @@ def _before(study: Study | ProteinStudy) -> str:
 def _source(study: Study | ProteinStudy) -> str:
     data = study.data
     if data.source == "trajectory":
-        return f"{len(data.files)} trajectory file(s)"
+        return f"{_trajectory_files(study)} trajectory file(s)"
     if isinstance(data, ProteinStructures):
         return f"{sum(len(target.states) for target in study.targets.values())} known structures"
     bias = "metadynamics" if data.bias else "plain dynamics"
@@ -35,3 +35,9 @@ def _source(study: Study | ProteinStudy) -> str:
         bias = f"parallel tempering at {1 + len(tempering.higher_temperatures_K)} temperatures"
     bundled = " (bundled)" if getattr(data, "bundled", None) else ""
     return f"{data.replicas} x {data.duration_ns:g} ns of {bias}{bundled}"
+
+
+def _trajectory_files(study: Study | ProteinStudy) -> int:
+    if isinstance(study, Study):
+        return len(study.data.files)
+    return sum(len(files) for target in study.targets.values() for files in target.trajectory.replicas)

@@ -9,67 +9,9 @@ from dig_core.settings.fields import Fraction, Name, Settings, expect_multiple
 from dig_core.settings.network import Blocks, Training, VarianceExploding
 from dig_core.settings.pretraining import Pretraining
 from dig_core.settings.protein_evaluation import KnownStates, ProteinEvaluation
+from dig_core.settings.protein_targets import ProteinTarget
 from dig_core.settings.sampling import Sampler
 from dig_core.settings.tempering import Tempering, expect_higher
-
-
-class KnownStructure(Settings):
-    """A file with one structure of a protein; its backbone is enough."""
-
-    pdb: str = Field(description="Path of a PDB or mmCIF file, may be gzipped")
-    chain: str | None = Field(None, description="Chain of the file; null: its only one")
-    residues: tuple[int, int] | None = Field(
-        None, description="First and last residue, numbered as in the file; null: all"
-    )
-
-
-class ProteinTarget(Settings):
-    """One protein: its sequence, a file that holds it, or its known structures."""
-
-    sequence: str | None = Field(
-        None, description="One letter per residue (GYDPETGTWG), or names with caps (ACE-ALA-GLY-NME)"
-    )
-    fasta: str | None = Field(None, description="Path of a FASTA file")
-    pdb: str | None = Field(None, description="Path of a PDB or mmCIF file, may be gzipped")
-    chain: str | None = Field(
-        None, description="Chain of the file, or record of a FASTA file; null: its only one"
-    )
-    residues: tuple[int, int] | None = Field(
-        None, description="First and last residue, numbered as in the file; null: all"
-    )
-    states: dict[Name, KnownStructure] | None = Field(
-        None,
-        min_length=2,
-        description="Known structures by name, for data.source structures: the residues that all files have, by their numbers",
-    )
-    caps: bool = Field(
-        True, description="Whether caps (ACE, NME) of the PDB file are kept; false: its ends are charged"
-    )
-    embeddings: str | None = Field(
-        None,
-        description="Path of an npz file with embeddings of the residues made elsewhere: `sequence`, and `single`, `pair` or both",
-    )
-    held_out: bool = Field(False, description="Never trained on; its samples are compared all the same")
-
-    @model_validator(mode="after")
-    def _one_description(self) -> Self:
-        given = [key for key in ("sequence", "fasta", "pdb", "states") if getattr(self, key)]
-        if len(given) != 1:
-            found = " and ".join(given) or "none"
-            raise ValueError(
-                f"expected exactly one of sequence, fasta, pdb, states; got {found}. Keep one of them"
-            )
-        if (
-            (self.sequence and self.chain)
-            or (self.states and self.chain)
-            or (self.pdb is None and self.residues)
-        ):
-            raise ValueError(
-                f"expected a file where there is a chain, and a PDB file where there are residues; got {given[0]}. Remove them"
-            )
-        if self.pdb is None and not self.caps:
-            raise ValueError(f"expected a PDB file where caps is false; got {given[0]}. Leave out caps there")
-        return self
 
 
 class ProteinDynamics(Dynamics):
@@ -130,6 +72,19 @@ class ProteinStructures(Settings):
     competitor_duration_ns: None = Field(None, description="Always null: nothing is simulated")
     tight_reference: None = Field(None, description="Always null: there is none")
     subset: None = Field(None, description="Always null: all structures train")
+
+
+class ProteinTrajectories(Settings):
+    """Molecular dynamics that the user already has, under `trajectory` of every target; nothing is simulated."""
+
+    source: Literal["trajectory"] = Field(description="The files under `trajectory` of every target")
+    force_field: None = Field(None, description="Always null: nothing is simulated")
+    replicas: None = Field(None, description="Always null: they stand under `trajectory` of every target")
+    bundled: None = Field(None, description="Always null: nothing is simulated")
+    simulations_of: None = Field(None, description="Always null: nothing is simulated")
+    competitor_duration_ns: None = Field(None, description="Always null: nothing is simulated")
+    tight_reference: None = Field(None, description="Always null: there is none")
+    subset: None = Field(None, description="Always null: all frames train")
 
 
 class FrameNetwork(Blocks):
@@ -197,9 +152,9 @@ class ProteinStudy(Settings):
     kind: Literal["protein"] = Field(description="Kind of system")
     temperature_K: PositiveFloat = Field(description="Temperature of data, model and reference in K")
     targets: dict[Name, ProteinTarget] = Field(min_length=1, description="Proteins by name")
-    data: Annotated[ProteinSimulate | ProteinStructures, Field(discriminator="source")] = Field(
-        description="Where the structures come from"
-    )
+    data: Annotated[
+        ProteinSimulate | ProteinStructures | ProteinTrajectories, Field(discriminator="source")
+    ] = Field(description="Where the structures come from")
     model: FrameNetwork = Field(description="Score network")
     process: FrameProcess = Field(description="Diffusion process")
     training: FrameTraining = Field(description="Training of the score network")
@@ -306,6 +261,7 @@ class ProteinStudy(Settings):
                     f"expected {wanted} in targets.{name} where data.source is {self.data.source}; got {other}."
                     " Change the target, or data.source"
                 )
+        self._expect_trajectories()
         if isinstance(self.evaluation, KnownStates) != known:
             kind = "kind: known_states" if known else "no kind"
             raise ValueError(
@@ -318,3 +274,20 @@ class ProteinStudy(Settings):
                 f" got {self.training.validation_fraction}. There are too few to keep any"
             )
         return self
+
+    def _expect_trajectories(self) -> None:
+        """The user's dynamics is that of all targets or of none, with as many replicas of each."""
+        is_source = self.data.source == "trajectory"
+        wanted, other = ("a trajectory", "none") if is_source else ("no trajectory", "one")
+        for name, target in self.targets.items():
+            if bool(target.trajectory) != is_source:
+                raise ValueError(
+                    f"expected {wanted} in targets.{name} where data.source is {self.data.source}; got {other}."
+                    " Change the target, or data.source"
+                )
+        counts = {name: len(own.trajectory.replicas) for name, own in self.targets.items() if own.trajectory}
+        if len(set(counts.values())) > 1:
+            shown = ", ".join(f"{count} of {name}" for name, count in counts.items())
+            raise ValueError(
+                f"expected as many replicas of every target; got {shown}. Leave some out, or make another study of these"
+            )

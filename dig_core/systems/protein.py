@@ -18,6 +18,7 @@ from dig_core.data import (
     protein_embeddings,
     protein_repair,
     protein_states,
+    protein_trajectories,
     proteins,
     simulation,
     tempering,
@@ -65,6 +66,8 @@ def _without_embeddings(
     """What `build` returns, from sequence and structures alone."""
     if target.get("states"):
         return _known(target["states"])
+    if target.get("trajectory"):
+        return _of_trajectory(target)
     simulated, positions = all_atoms(target, data)
     topology, descriptor = _described(_protein(target, simulated))
     start = positions[None, proteins.backbone_indices(simulated)]
@@ -79,6 +82,14 @@ def _known(states: Mapping[str, Mapping[str, Any]]) -> tuple[app.Topology, dict[
     names = np.array(list(states))
     known = {"state_names": names, "state_positions_angstrom": backbones}
     return topology, descriptor | {"positions_angstrom": backbones[0]} | known
+
+
+def _of_trajectory(target: Mapping[str, Any]) -> tuple[app.Topology, dict[str, np.ndarray]]:
+    """What `build` returns for a protein whose dynamics the user has; it starts from the first frame."""
+    protein = _chain(proteins.read_protein(target))
+    topology, descriptor = _described(protein)
+    start = protein_trajectories.first_corners(target["trajectory"], descriptor)
+    return topology, descriptor | {"positions_angstrom": rebuilt(start[None], descriptor)[0]}
 
 
 def _described(protein: proteins.Protein) -> tuple[app.Topology, dict[str, np.ndarray]]:
@@ -152,7 +163,7 @@ def read_frames(
     protein: Mapping[str, np.ndarray],
     held_out: bool,
 ) -> dict[str, np.ndarray]:
-    """Backbones of replicas, simulated with all atoms or bundled as N, CA and C, with `weights` and `frame_interval_ps`.
+    """Backbones of replicas, simulated with all atoms, bundled as N, CA and C or read from a user's files, with `weights` and `frame_interval_ps`.
 
     Where data.source is structures, the frames are the known structures, each with the same weight, and no interval lies between them.
     """
@@ -215,12 +226,15 @@ def descriptor_hash(protein: Mapping[str, np.ndarray]) -> str:
 def _protein(target: Mapping[str, Any], simulated: app.Topology) -> proteins.Protein:
     """The residues of what is simulated; those of a file without gaps, which are filled, and with its first number."""
     if not target.get("pdb"):
-        protein = proteins.read_protein(target)
-    else:
-        residues = [residue for residue in simulated.residues() if residue.name not in CAPS]
-        numbers = int(residues[0].id) + np.arange(len(residues))
-        sequence = "".join(letter(residue.name) for residue in residues)
-        protein = proteins.Protein(sequence, numbers, np.zeros_like(numbers), None)
+        return _chain(proteins.read_protein(target))
+    residues = [residue for residue in simulated.residues() if residue.name not in CAPS]
+    numbers = int(residues[0].id) + np.arange(len(residues))
+    sequence = "".join(letter(residue.name) for residue in residues)
+    return _chain(proteins.Protein(sequence, numbers, np.zeros_like(numbers), None))
+
+
+def _chain(protein: proteins.Protein) -> proteins.Protein:
+    """The protein, if it has several residues."""
     if len(protein.sequence) < 2:
         raise ValueError(
             "expected a protein of at least two residues; got one. Study it as a molecule: `kind: molecule`"
