@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from dig_core.files import atomic
 
@@ -44,6 +44,22 @@ def load_checkpoint(path: Path, kind: str) -> dict[str, Any]:
             f"expected a checkpoint of kind {kind}; got one of kind {description['kind']}: {path}. Check the path"
         )
     return description | {"weights": content["weights"]}
+
+
+def load_weights(network: nn.Module, checkpoint: Mapping[str, Any]) -> None:
+    """Give a network the weights of a checkpoint.
+
+    Raises:
+        ValueError: they are those of a network of other sizes.
+    """
+    try:
+        network.load_state_dict(checkpoint["weights"])
+    except RuntimeError as error:  # a page of names and shapes
+        reason = " ".join(str(error).split())[:200]
+        raise ValueError(
+            f"expected weights of the network under `model:`; got those of another one ({reason} ...). Write the model of the study"
+            " that the training starts from, or train that study again"
+        ) from error
 
 
 def save_history(path: str | Path, history: list[dict[str, float | int]]) -> None:

@@ -4,10 +4,8 @@
 Imports neither torch nor any simulation package: the Snakefile loads it at every start.
 """
 
-import itertools
 import json
 import sys
-from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -15,13 +13,12 @@ from typing import Any, Literal
 from pydantic import TypeAdapter
 
 from dig_core.settings.analytic import AnalyticStudy, AnyStudy
-from dig_core.settings.data import Target
 from dig_core.settings.description import describe
 from dig_core.settings.download import Download
 from dig_core.settings.fields import Settings, suggestion
 from dig_core.settings.protein import ProteinStudy
-from dig_core.settings.protein_targets import KnownStructure, ProteinTarget
 from dig_core.settings.study import Study
+from dig_core.settings.study_files import expect_files
 from dig_core.settings.validation import ConfigError, validated
 from dig_core.settings.workflow import Comparison, Workflow
 from dig_core.settings.yaml_files import read_yaml
@@ -73,6 +70,7 @@ def read_config(values: dict[str, Any], path: str | Path) -> Config:
         for name in comparison.studies:
             study = studies.get(name) or load_study(folder / f"{name}.yaml")
             studies |= _compared(name, study, comparison, f"{path}: comparisons.{table}")
+    studies |= _starts(studies, folder)
     studies |= _simulating(studies, folder)
     return Config(
         studies,
@@ -106,6 +104,22 @@ def seeded(study: Study, seed: int) -> Study:
         if part is not None:
             part["seed"] = seed
     return Study.model_validate(values)
+
+
+def _starts(studies: dict[str, AnyStudy], folder: Path) -> dict[str, AnyStudy]:
+    """The studies whose networks others start from, and those that these start from in turn."""
+    found: dict[str, AnyStudy] = {}
+    waiting = list(studies.values())
+    while waiting:
+        name = _start_of(waiting.pop())
+        if name and name not in {**studies, **found}:
+            found[name] = load_study(folder / f"{name}.yaml")
+            waiting.append(found[name])
+    return found
+
+
+def _start_of(study: AnyStudy) -> str | None:
+    return None if isinstance(study, AnalyticStudy) else study.training.start_from
 
 
 def _simulating(studies: dict[str, AnyStudy], folder: Path) -> dict[str, Study]:
@@ -147,14 +161,46 @@ def _expect_molecule(study: AnyStudy, name: str, where: str) -> None:
 
 
 def load_study(path: str | Path) -> AnyStudy:
-    """Read one study; `based_on` is looked up in the same folder. Raises ConfigError (one line)."""
-    path = Path(path)
+    """Read one study; `based_on` and `start_from` are looked up in the same folder. Raises ConfigError (one line)."""
+    return _loaded(Path(path), ())
+
+
+def _loaded(path: Path, starting: tuple[Path, ...]) -> AnyStudy:
+    """The study of a file, from whose network those of the files `starting` start."""
+    if path in starting:
+        chain = " -> ".join(file.stem for file in (*starting, path))
+        raise ConfigError(
+            f"{starting[0]}: training.start_from: expected a study that does not lead back here; got {chain}"
+        )
     validated(_FileName, {"name": path.stem}, str(path))
     values = _with_base(path, ())
     study = validated_study(values, str(path))
     if not isinstance(study, AnalyticStudy):
-        _expect_files(study, path)
+        expect_files(study, path)
+        _expect_same_network(study, path, starting)
     return study
+
+
+def _expect_same_network(study: Study | ProteinStudy, path: Path, starting: tuple[Path, ...]) -> None:
+    """The network that the training starts from has the same kind and sizes."""
+    name = study.training.start_from
+    if name is None:
+        return
+    where, file = f"{path}: training.start_from", path.parent / f"{name}.yaml"
+    if not file.is_file():
+        hint = suggestion(name, [other.stem for other in path.parent.glob("*.yaml") if other != path])
+        raise ConfigError(f"{where}: expected a study in {path.parent}; got {name!r}.{hint}")
+    other = _loaded(file, (*starting, path))
+    if other.kind != study.kind:
+        raise ConfigError(
+            f"{where}: expected a study of kind {study.kind}; got {name!r}, of kind {other.kind}. Name another one"
+        )
+    own, theirs = (each.model.model_dump(exclude={"precision", "compile"}) for each in (study, other))
+    for key in own:
+        if own[key] != theirs[key]:
+            raise ConfigError(
+                f"{where}: expected the network of {name}, whose model.{key} is {theirs[key]}; got {own[key]}. Write the same model"
+            )
 
 
 def validated_study(values: Any, where: str) -> AnyStudy:
@@ -218,59 +264,6 @@ def _replaced(base: Any, own: Any) -> Any:
         key: value if key in REPLACED_WHOLE else _replaced(base.get(key), value) for key, value in own.items()
     }
     return {**base, **merged}
-
-
-def _files(study: Study | ProteinStudy) -> list[str]:
-    """Files that a study names."""
-    files = [target.pdb for target in study.targets.values() if target.pdb]
-    files += [own.pdb for target in study.targets.values() for own in _states(target)]
-    for key in ("fasta", "embeddings"):
-        files += [own for target in study.targets.values() if (own := getattr(target, key, None))]
-    for own in (getattr(target, "trajectory", None) for target in study.targets.values()):
-        files += [own.topology, *itertools.chain(*own.replicas)] if own else []
-    if study.kind == "molecule" and study.data.source == "trajectory":
-        files += [*study.data.files, study.data.topology, *(study.data.weights or ())]
-    return files
-
-
-def _states(target: Target | ProteinTarget) -> Iterable[KnownStructure]:
-    return (getattr(target, "states", None) or {}).values()
-
-
-def _downloads(path: Path) -> Collection[str]:
-    """Files that the workflow fetches by itself."""
-    values = read_yaml(path) if path.is_file() else {}
-    return values.get("downloads") or {}
-
-
-def _expect_files(study: Study | ProteinStudy, path: Path) -> None:
-    bundled = [file.stem for file in (Path(__file__).parent / "data" / "bundled").glob("*.npz")]
-    name = study.data.tight_reference
-    if name and name not in bundled:
-        hint = suggestion(name, bundled) or " Write null"
-        raise ConfigError(f"{path}: data.tight_reference: expected one of {bundled}; got {name!r}.{hint}")
-    if isinstance(study, ProteinStudy):
-        _expect_bundled(study, path)
-    for file in set(_files(study)) - set(_downloads(path.parent.parent / "config.yaml")):
-        if not Path(file).is_file():
-            raise ConfigError(
-                f"{path}: expected the file {file}; found none."
-                " Write the path relative to the repository root, or absolute, or name it under downloads in config.yaml"
-            )
-
-
-def _expect_bundled(study: ProteinStudy, path: Path) -> None:
-    """Every replica of every target is in the folder of bundled backbones that the study names."""
-    if not study.data.bundled:
-        return
-    folder = Path(__file__).parent / "data" / "bundled" / study.data.bundled
-    names = [f"{target}_{k}.npz" for target in study.targets for k in range(1, study.data.replicas + 1)]
-    missing = [name for name in names if not (folder / name).is_file()]
-    if missing:
-        raise ConfigError(
-            f"{path}: data.bundled: expected backbones of every replica in {folder.name}; got none of {missing[0]}."
-            " Write null, and the workflow simulates them"
-        )
 
 
 def main(arguments: list[str]) -> int:

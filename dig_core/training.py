@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from dig_core import parallel
-from dig_core.checkpoints import read_tensors
+from dig_core.checkpoints import load_weights, read_tensors
 from dig_core.diffusion.losses import Batch, Loss
 from dig_core.files import atomic
 from dig_core.optimizers import optimizers
@@ -158,8 +158,13 @@ def train_system(
         settings: `kind, model, process, training, temperature_K` of the study, and `pretraining` for a training from energies;
             they go into the checkpoint.
         restart: file of the restart point.
+
+    Raises:
+        ValueError: as `train`, and where the weights to start from are those of another network.
     """
     dataset, descriptors, pretrained = material.dataset, material.descriptors, material.pretrained
+    if pretrained and not descriptors:
+        return _taken_over(system, pretrained, settings)
     known = {"scale_angstrom": pretrained["scale_angstrom"]} if pretrained else {}
     make_loss = material.loss or system.denoising_loss
     loss, frames, scale = make_loss(dataset, descriptors, {**settings, **known}, device)
@@ -180,13 +185,21 @@ def train_system(
     if material.loss is None:
         system.accelerated(network, settings["model"])
     if pretrained:
-        network.load_state_dict(pretrained["weights"])
+        load_weights(network, pretrained)
     own = set(network.state_dict())
     # What a loss learns for itself shares optimisers, averages and restart points, and stays behind in the end.
     network.add_module("of_the_loss", getattr(loss, "learned", None))
     trainer = train(network, loss, frames, Schedule(**values, fingerprint=mark), restart)
     weights = {name: value.cpu() for name, value in trainer.averaged.items() if name in own}
     return Result(weights, description, trainer.history, trainer.spent())
+
+
+def _taken_over(system: ModuleType, pretrained: Mapping[str, Any], settings: Mapping[str, Any]) -> Result:
+    """A network as another study has trained it, where nothing is trained on; it still names the molecules that it was trained on."""
+    load_weights(system.network(settings["model"]), pretrained)
+    known = {key: pretrained[key] for key in ("molecules", "scale_angstrom")}
+    description = {"kind": settings["kind"], "settings": dict(settings), **known}
+    return Result(dict(pretrained["weights"]), description, [], 0.0)
 
 
 def _step(trainer: Trainer, probabilities: Tensor, schedule: Schedule) -> float:

@@ -152,8 +152,11 @@ def competitor_file(wildcards):
 
 
 def pretrained_file(wildcards):
-    """The weights that the training starts from, where the study asks for pre-training."""
-    if CONFIG.studies[wildcards.system].pretraining is None:
+    """The weights that the training starts from: those of another study, or of the pre-training, where the study asks for them."""
+    study = CONFIG.studies[wildcards.system]
+    if study.training.start_from:
+        return f"results/{study.training.start_from}/model/checkpoint.pt"
+    if study.pretraining is None:
         return []
     return f"results/{wildcards.system}/model/pretrained.pt"
 
@@ -230,10 +233,12 @@ def study_figures(study):
     """Names of the figures that a study has."""
     if CONFIG.studies[study].kind == "analytic":
         return ["energies_only"]
-    if CONFIG.studies[study].data.source == "structures":
-        return ["states", "learning_curve"]
-    comparison = CONFIG.studies[study].evaluation.sampler_comparison
-    names = ["landscape", "learning_curve"]
+    own = CONFIG.studies[study]
+    learning = ["learning_curve"] if own.training.steps or own.pretraining else []
+    if own.data.source == "structures":
+        return ["states", *learning]
+    comparison = own.evaluation.sampler_comparison
+    names = ["landscape", *learning]
     names += ["energies"] if has_energies(study) else []
     names += (
         ["density"] if CONFIG.studies[study].density and has_energies(study) else []

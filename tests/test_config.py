@@ -502,6 +502,52 @@ def test_embeddings_are_those_of_all_targets_or_of_none(tmp_path):
         assert told in mistake(tmp_path, values | {"model": values["model"] | features})
 
 
+def test_a_study_that_starts_from_another_one_knows_it(tmp_path):
+    """And that one what it starts from; none of them is made for its own results."""
+    (tmp_path / "systems").mkdir()
+    write(tmp_path / "systems", "first", PEPTIDES)
+    write(tmp_path / "systems", "second", {"based_on": "first", "training": {"start_from": "first"}})
+    quick = {"training": {"start_from": "second"}, "model": {"precision": "bfloat16"}}
+    write(tmp_path / "systems", "third", {"based_on": "first", **quick})
+    config = load_config(write(tmp_path, "config", {"studies": ["third"], "figures": {"figure_2a": []}}))
+    assert set(config.studies) == {"first", "second", "third"} and config.listed == ("third",)
+
+
+def test_what_a_training_starts_from_is_another_study_with_the_same_network(tmp_path):
+    write(tmp_path, "alanine", ALANINE)
+    write(tmp_path, "peptides", PEPTIDES)
+    write(tmp_path, "one", {"based_on": "peptides", "training": {"start_from": "two"}})
+    for own, told in (
+        ({"based_on": "peptides", "training": {"start_from": "peptide"}}, "Did you mean 'peptides'?"),
+        ({"based_on": "peptides", "training": {"start_from": "two"}}, "got two -> two"),
+        ({"based_on": "one"}, "got two -> two"),
+        ({"based_on": "peptides", "training": {"start_from": "one"}}, "got two -> one -> two"),
+        (
+            {"based_on": "peptides", "training": {"start_from": "alanine"}},
+            "expected a study of kind protein; got 'alanine'",
+        ),
+        (
+            {"based_on": "peptides", "model": {"width": 48}, "training": {"start_from": "peptides"}},
+            "expected the network of peptides, whose model.width is 96; got 48. Write the same model",
+        ),
+        (
+            {"based_on": "alanine", "pretraining": PRETRAINING, "training": {"start_from": "alanine"}},
+            "expected pretraining or training.start_from; got both",
+        ),
+        ({"based_on": "peptides", "training": {"steps": 0}}, "expected training.steps >= 1; got 0"),
+        (
+            {"based_on": "peptides", "training": {"steps": 0, "start_from": "peptides"}},
+            "expected held_out: true for all targets where training.steps is 0",
+        ),
+    ):
+        assert told in mistake(tmp_path, own, "two")
+    drawn = {
+        "targets": {"mine": {"sequence": "GAS", "held_out": True}},
+        "training": {"steps": 0, "start_from": "peptides"},
+    }
+    assert load_study(write(tmp_path, "drawn", {"based_on": "peptides", **drawn})).training.steps == 0
+
+
 def test_own_trajectories_of_proteins(tmp_path):
     for name in ("1.xtc", "2.xtc", "3.dcd", "top.pdb"):
         (tmp_path / name).touch()

@@ -10,6 +10,7 @@ import pytest
 import torch
 import yaml
 
+from dig_core.checkpoints import load_checkpoint
 from dig_core.evaluation.torsions import torsion_angles
 from dig_core.files import load_arrays, load_provenance
 from tests.test_tiny_study import ROOT, checkout, snakemake
@@ -197,6 +198,35 @@ def test_a_users_trajectories_give_the_same_frames(tiny):
     said = snakemake(folder, "results/mine/mine/topology.pdb", *options, status=1)
     assert "got V1 for G1" in said and "Traceback" not in said
     assert np.array_equal(load_arrays(folder / results[1])["mine.positions_angstrom"], trained)
+
+
+def test_a_study_may_draw_from_the_network_of_another_one(tiny):
+    """Nothing is trained on and nothing is simulated: a new sequence, and the weights as they are."""
+    folder = tiny.parents[1]
+    files = [
+        f"results/peptides_tiny/{HELD_OUT}/all_atoms.pdb",
+        f"results/peptides_tiny/{HELD_OUT}/simulation/1.xtc",
+    ]
+    (folder / "config/systems/drawn.yaml").write_text(
+        "based_on: peptides_tiny\n"
+        "data: {source: trajectory}\n"
+        "targets:\n"
+        "  mine:\n"
+        "    sequence: GAA\n"
+        f"    trajectory: {{topology: {files[0]}, replicas: [[{files[1]}], [{files[1]}]], number_offset: -1}}\n"
+        "    held_out: true\n"
+        "training: {start_from: peptides_tiny, steps: 0}\n"
+    )
+    said = snakemake(
+        folder, "results/drawn/model/checkpoint.pt", "--config", "studies=[drawn]", "figures={figure_2a: []}"
+    )
+    assert "rule simulate" not in said and said.count("rule train:") == 1
+    own, other = (
+        load_checkpoint(folder / f"results/{name}/model/checkpoint.pt", "protein")
+        for name in ("drawn", tiny.name)
+    )
+    assert all(torch.equal(values, other["weights"][name]) for name, values in own["weights"].items())
+    assert own["weights"].keys() == other["weights"].keys() and own["molecules"] == other["molecules"]
 
 
 def centred(frames: dict) -> np.ndarray:

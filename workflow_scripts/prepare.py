@@ -10,7 +10,7 @@ def main(job):
     """Write the training frames of every target into one file, keys `{target}.{array}`."""
     started, system = start(), SYSTEMS[job.params.kind]
     targets, data = list(job.params.targets), job.params.data
-    per_target = len(job.input.frames) // len(targets)
+    per_target = len(job.input.frames) // max(1, len(targets))
     settings = {key: job.params[key] for key in ("data", "subset", "forces", "temperature_K")}
     dataset = {}
     for index, (target, molecule) in enumerate(zip(targets, job.input.molecules, strict=True)):

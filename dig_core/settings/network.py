@@ -4,7 +4,7 @@ from typing import Literal, Self
 
 from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 
-from dig_core.settings.fields import Fraction, Seed, Settings
+from dig_core.settings.fields import Fraction, Name, Seed, Settings
 
 
 class Blocks(Settings):
@@ -73,8 +73,13 @@ class VarianceExploding(Settings):
 class Training(Settings):
     """Denoising score matching."""
 
+    start_from: Name | None = Field(
+        None,
+        description="Study whose trained network (averaged weights, same `model`) the training starts from; null: from random weights, or pre-training",
+    )
     steps: int = Field(
-        ge=0, description="Optimiser steps; 0 leaves the weights as pre-training has made them"
+        ge=0,
+        description="Optimiser steps; 0 leaves the weights as pre-training, or the study of start_from, has made them",
     )
     batch_size: PositiveInt = Field(
         description="Noised structures per step; frames appear twice, with opposite noise"

@@ -138,7 +138,6 @@ class FrameProcess(Settings):
 class FrameTraining(Training):
     """Denoising score matching of positions and orientations together, on frames of equal weight."""
 
-    steps: PositiveInt = Field(description="Optimiser steps")
     draw_exponent: None = Field(None, description="Always null: all frames of a target weigh the same")
     control_variate: None = Field(None, description="Always null: plain denoising")
     validation_fraction: Fraction = Field(
@@ -227,9 +226,20 @@ class ProteinStudy(Settings):
 
     @model_validator(mode="after")
     def _some_targets_train(self) -> Self:
-        if all(target.held_out for target in self.targets.values()):
+        """Without steps there is nothing to train on: the network is that of another study as it is."""
+        all_held_out = all(target.held_out for target in self.targets.values())
+        if self.training.steps == 0 and self.training.start_from is None:
             raise ValueError(
-                "expected a target that is trained on; got held_out: true for all. Remove it from one"
+                "expected training.steps >= 1; got 0. Train, or name a study in training.start_from"
+            )
+        if self.training.steps == 0 and not all_held_out:
+            raise ValueError(
+                "expected held_out: true for all targets where training.steps is 0; got some without. Add it, or train"
+            )
+        if all_held_out and self.training.steps:
+            raise ValueError(
+                "expected a target that is trained on; got held_out: true for all. Remove it from one, or write training.steps: 0"
+                " and start_from"
             )
         return self
 

@@ -64,9 +64,13 @@ class Study(Settings):
 
     @model_validator(mode="after")
     def _pretraining_has_forces(self) -> Self:
-        if self.pretraining is None and self.training.steps == 0:
+        if self.pretraining is None and self.training.start_from is None and self.training.steps == 0:
             raise ValueError(
                 "expected training.steps >= 1 without pretraining; got 0. Train, or add pretraining"
+            )
+        if self.pretraining is not None and self.training.start_from is not None:
+            raise ValueError(
+                f"expected pretraining or training.start_from; got both, {self.training.start_from!r}. Write null for one of them"
             )
         if self.pretraining is None:
             return self

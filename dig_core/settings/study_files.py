@@ -1,0 +1,69 @@
+"""Files that a study names: they are there before anything starts."""
+
+import itertools
+from collections.abc import Collection, Iterable
+from pathlib import Path
+
+from dig_core.settings.data import Target
+from dig_core.settings.fields import suggestion
+from dig_core.settings.protein import ProteinStudy
+from dig_core.settings.protein_targets import KnownStructure, ProteinTarget
+from dig_core.settings.study import Study
+from dig_core.settings.validation import ConfigError
+from dig_core.settings.yaml_files import read_yaml
+
+BUNDLED = Path(__file__).parents[1] / "data" / "bundled"
+
+
+def expect_files(study: Study | ProteinStudy, path: Path) -> None:
+    """Raise ConfigError (one line) unless the files that the study of the file `path` names are there, or fetched by the workflow."""
+    bundled = [file.stem for file in BUNDLED.glob("*.npz")]
+    name = study.data.tight_reference
+    if name and name not in bundled:
+        hint = suggestion(name, bundled) or " Write null"
+        raise ConfigError(f"{path}: data.tight_reference: expected one of {bundled}; got {name!r}.{hint}")
+    if isinstance(study, ProteinStudy):
+        _expect_bundled(study, path)
+    for file in set(_files(study)) - set(_downloads(path.parent.parent / "config.yaml")):
+        if not Path(file).is_file():
+            raise ConfigError(
+                f"{path}: expected the file {file}; found none."
+                " Write the path relative to the repository root, or absolute, or name it under downloads in config.yaml"
+            )
+
+
+def _files(study: Study | ProteinStudy) -> list[str]:
+    """Files that a study names."""
+    files = [target.pdb for target in study.targets.values() if target.pdb]
+    files += [own.pdb for target in study.targets.values() for own in _states(target)]
+    for key in ("fasta", "embeddings"):
+        files += [own for target in study.targets.values() if (own := getattr(target, key, None))]
+    for own in (getattr(target, "trajectory", None) for target in study.targets.values()):
+        files += [own.topology, *itertools.chain(*own.replicas)] if own else []
+    if study.kind == "molecule" and study.data.source == "trajectory":
+        files += [*study.data.files, study.data.topology, *(study.data.weights or ())]
+    return files
+
+
+def _states(target: Target | ProteinTarget) -> Iterable[KnownStructure]:
+    return (getattr(target, "states", None) or {}).values()
+
+
+def _downloads(path: Path) -> Collection[str]:
+    """Files that the workflow fetches by itself."""
+    values = read_yaml(path) if path.is_file() else {}
+    return values.get("downloads") or {}
+
+
+def _expect_bundled(study: ProteinStudy, path: Path) -> None:
+    """Every replica of every target is in the folder of bundled backbones that the study names."""
+    if not study.data.bundled:
+        return
+    folder = BUNDLED / study.data.bundled
+    names = [f"{target}_{k}.npz" for target in study.targets for k in range(1, study.data.replicas + 1)]
+    missing = [name for name in names if not (folder / name).is_file()]
+    if missing:
+        raise ConfigError(
+            f"{path}: data.bundled: expected backbones of every replica in {folder.name}; got none of {missing[0]}."
+            " Write null, and the workflow simulates them"
+        )
