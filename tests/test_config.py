@@ -3,6 +3,7 @@
 import copy
 import gzip
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -82,9 +83,41 @@ def mistake(folder: Path, values: object, name: str = "study") -> str:
     return text
 
 
+def users_files(study: str) -> list[str]:
+    """Files that a shipped study leaves to its user: they are not there."""
+    text = (ROOT / f"config/systems/{study}.yaml").read_text()
+    return sorted(set(re.findall(r"trajectories/[\w/.]+", text)))
+
+
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
-def test_shipped_studies_are_valid(path):
+def test_shipped_studies_are_valid(path, tmp_path, monkeypatch):
+    if path.stem in ("protein_paper", "protein_paper_states"):
+        with pytest.raises(
+            ConfigError, match=r"protein_paper\.yaml: expected the file trajectories/\S+; found none"
+        ):
+            load_study(path)
+        for file in map(tmp_path.joinpath, users_files("protein_paper")):
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.touch()
+        monkeypatch.chdir(tmp_path)
+        assert main([str(path)]) == 0
     assert load_study(path).kind in ("molecule", "analytic", "protein")
+
+
+def test_stages_of_the_paper_follow_one_another(tmp_path, monkeypatch):
+    """Each has the paper's network, and starts from the one before; what the last one draws trains none of them."""
+    for file in map(tmp_path.joinpath, users_files("protein_paper")):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.touch()
+    monkeypatch.chdir(tmp_path)
+    names = ("protein_paper_pdb", "protein_paper", "protein_paper_states")
+    stages = [load_study(ROOT / f"config/systems/{name}.yaml") for name in names]
+    assert [stage.training.start_from for stage in stages] == [None, *names[:2]]
+    own = stages[1].model
+    sizes = own.layers, own.width, own.pair_width, own.heads, own.precision, own.compile
+    assert sizes == (12, 768, 256, 32, "bfloat16", True) and all(stage.model == own for stage in stages)
+    trained = {name for stage in stages for name, target in stage.targets.items() if not target.held_out}
+    assert trained.isdisjoint(stages[2].targets) and stages[2].training.steps == 0
 
 
 def test_shipped_workflow_names_shipped_studies():

@@ -243,6 +243,49 @@ def test_dry_run_of_known_structures(workflow):
     }
 
 
+def test_dry_run_at_the_scale_of_the_paper(workflow):
+    """All stages, from the PDB's entries and a user's trajectories to the figures; nothing is there but the names of files."""
+    text = (workflow / "config/systems/protein_paper.yaml").read_text()
+    placeholders = sorted(set(re.findall(r"trajectories/[\w/.]+", text)))
+    assert len(placeholders) == 9
+    for file in map(workflow.joinpath, placeholders):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.touch()
+    shutil.copy2(workflow / "shipped.yaml", workflow / "config/config.yaml")
+    told = embeddings_study(workflow)
+    studies = "studies=[protein_paper, protein_paper_states, told]"
+    alone = ("--config", studies, "figures={figure_2a: []}", "--")
+    said = snakemake(
+        workflow, "-n", *alone, "protein_paper", "protein_paper_states", "results/told/GAA/molecule.npz"
+    )
+    found = jobs(said)
+    assert found == {
+        "download": 8, "build_states": 6, "build_protein": 1, "read_trajectory": 6, "prepare": 3, "train": 3,
+        "prepare_reference": 3, "prepare_floor": 2, "sample_shard": 50, "gather_samples": 5, "evaluate_protein": 3,
+        "evaluate_states": 2, "figure_landscape": 1, "figure_learning_curve": 1, "figure_states": 1, "table_metrics": 2,
+        "protein_paper": 1, "protein_paper_states": 1,
+    }  # fmt: skip
+    inputs = re.findall(r"^rule train:\n +input: (.*)$", said, re.MULTILINE)
+    starts = {
+        re.findall(r"results/(\w+)/model/checkpoint.pt", own)[0] for own in inputs if "checkpoint" in own
+    }
+    assert len(inputs) == 3 and starts == {"protein_paper_pdb", "protein_paper"}
+    read = re.findall(r"^rule read_trajectory:\n +input: (.*)$", said, re.MULTILINE)
+    assert any(own.startswith("trajectories/rbd/2.xtc, trajectories/rbd/topology.pdb") for own in read)
+    assert told in re.search(r"^rule build_protein:\n +input: (.*)$", said, re.MULTILINE)[1]
+
+
+def embeddings_study(workflow: Path) -> str:
+    """Write a study `told` whose target GAA has embeddings; their file."""
+    (workflow / "own.npz").touch()
+    (workflow / "config/systems/told.yaml").write_text(
+        "based_on: peptides_tiny\n"
+        "targets: {GAA: {sequence: ACE-GLY-ALA-ALA-NME, embeddings: own.npz}}\n"
+        "model: {single_features: 384}\n"
+    )
+    return "own.npz"
+
+
 def test_bundled_replicas_of_proteins_are_read_and_not_simulated(workflow):
     study = workflow / "config/systems/own.yaml"
     study.write_text("based_on: peptides_tiny\ndata: {bundled: own}\n")
