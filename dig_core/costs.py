@@ -55,6 +55,7 @@ RESIDUE_ATOMS = {
 AVERAGE_RESIDUE = 16
 BACKBONE_ATOMS = 3  # N, CA and C
 GZIP = b"\x1f\x8b"
+BYTES_READ_PER_SECOND = 50e6  # of an xtc by mdtraj on one core, half of what was measured: disks are shared
 UNKNOWN_ATOMS = 3000  # of a file that is not there yet
 # Asked of a cluster: a slow node must not end a good job.
 SAFETY = 4.0
@@ -95,6 +96,8 @@ def cost(rule: str, study: AnyStudy | None) -> Cost:
         return interpolation_cost(study)
     if rule == "compare_samplers":
         return comparison_cost(study)
+    if rule == "read_trajectory":
+        return reading_cost(study)
     if rule == "evaluate_states":
         return Cost(SECONDS_TO_START + SECONDS_PER_TM_SCORE * study.sampler.samples, 1.0)
     if rule in ("evaluate", "evaluate_protein"):
@@ -119,6 +122,14 @@ def training_cost(study: Structures) -> Cost:
     structures = study.training.steps * study.training.batch_size
     seconds = 1e-3 * MILLISECONDS_PER_TRAINED_STRUCTURE * structures * _network_factor(study)
     return Cost(SECONDS_TO_START + seconds, 4e-6 * 4 * _parameters(study))
+
+
+def reading_cost(study: ProteinStudy) -> Cost:
+    """Return the estimate for reading one run of a user's trajectories, all atoms of which are unpacked."""
+    runs = [files for target in study.targets.values() for files in target.trajectory.replicas]
+    seconds = max(_bytes_of_files(files) for files in runs) / COMPRESSION / BYTES_READ_PER_SECOND
+    kept = max(_bytes_of_trajectory(target) for target in study.targets.values())
+    return Cost(SECONDS_TO_START + seconds, 1e-6 * kept)
 
 
 def exploration_cost(study: Structures) -> Cost:

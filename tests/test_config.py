@@ -635,24 +635,24 @@ def test_own_trajectories_of_proteins(tmp_path):
         assert told in mistake(tmp_path, own(targets, source))
 
 
-def test_memory_of_own_trajectories_follows_their_files(tmp_path):
-    """Three of some sixteen atoms of a residue are kept; xtc is four times smaller than float32."""
+def test_costs_of_own_trajectories_follow_their_files(tmp_path):
+    """Three of some sixteen atoms of a residue are kept; xtc is four times smaller than float32. A stride saves memory, not reading."""
     (tmp_path / "top.pdb").touch()
     for name in ("1.xtc", "2.xtc"):
         with open(tmp_path / name, "wb") as file:
             file.truncate(40_000_000)  # sparse
     files = [str(tmp_path / "1.xtc"), str(tmp_path / "2.xtc")]
 
-    def memory(stride: int) -> int:
+    def own(stride: int):
         runs = {"topology": str(tmp_path / "top.pdb"), "replicas": [[f] for f in files], "stride": stride}
         values = changed("targets", {"one": {"sequence": "GAS", "trajectory": runs}}, PEPTIDES)
-        study = load_study(write(tmp_path, "mine", values | {"data": {"source": "trajectory"}}))
-        return costs.memory_MB("prepare", study)
+        return load_study(write(tmp_path, "mine", values | {"data": {"source": "trajectory"}}))
 
-    every, tenth = memory(1) - costs.LIBRARIES_MB, memory(10) - costs.LIBRARIES_MB
-    assert every == pytest.approx(costs.COPIES * 80 * 4 * 3 / 16, abs=1) and tenth == pytest.approx(
-        every / 10, abs=1
-    )
+    every, tenth = (costs.memory_MB("prepare", own(stride)) - costs.LIBRARIES_MB for stride in (1, 10))
+    assert every == pytest.approx(costs.COPIES * 80 * 4 * 3 / 16, abs=1)
+    assert tenth == pytest.approx(every / 10, abs=1)
+    seconds = [costs.cost("read_trajectory", own(stride)).seconds for stride in (1, 10)]
+    assert seconds == [costs.SECONDS_TO_START + 40e6 / costs.BYTES_READ_PER_SECOND] * 2
 
 
 @pytest.mark.parametrize("path", ["temperature_K", "training.steps", "data.bias.width_deg", "data.source"])
