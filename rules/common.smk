@@ -139,6 +139,13 @@ def reading_settings(wildcards):
     return {key: data[key] for key in keys}
 
 
+def training_settings(wildcards):
+    """Settings of the training without what it starts from, whose weights are an input."""
+    values = dict(SETTINGS[wildcards.system]["training"])
+    values.pop("start_from")
+    return values
+
+
 def run_settings(wildcards):
     """How the user's frames of a protein are read, whatever other runs there are."""
     values = dict(SETTINGS[wildcards.system]["targets"][wildcards.target]["trajectory"])

@@ -23,7 +23,7 @@ rule pretrain:
         model=setting("model"),
         process=setting("process"),
         pretraining=setting("pretraining"),
-        training=setting("training"),
+        training=training_settings,
         temperature_K=setting("temperature_K"),
         partial="results/{system}/model/pretrained.partial.pt",
     script:
@@ -54,7 +54,7 @@ rule train:
         targets=trained_targets,
         model=setting("model"),
         process=setting("process"),
-        training=setting("training"),
+        training=training_settings,
         temperature_K=setting("temperature_K"),
         partial="results/{system}/model/checkpoint.partial.pt",
     script:

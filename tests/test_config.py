@@ -147,7 +147,7 @@ def test_settings_are_frozen_and_return_as_plain_values():
     study = validated(Study, ALANINE, "alanine")
     with pytest.raises(ValueError, match="frozen"):
         study.temperature_K = 310.0
-    assert plain(study)["training"] == ALANINE["training"]
+    assert plain(study)["training"] == {"start_from": None, **ALANINE["training"]}
     assert validated(Study, plain(study) | {"targets": ALANINE["targets"]}, "again") == study
 
 
