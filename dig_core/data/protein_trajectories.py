@@ -50,6 +50,7 @@ def replica_frames(
         ValueError: unreadable files, residues that do not fit, times that are not known or uneven, chains torn apart or frames that
             do not differ.
     """
+    _expect_times(files, trajectory)
     rows = corner_atoms(_topology(trajectory), trajectory, protein)
     times, corners = _used_frames(files, trajectory, rows)
     told = f"{files[0]} to {files[-1]}" if len(files) > 1 else files[0]
@@ -204,14 +205,19 @@ def _bonds_angstrom(
     return np.linalg.norm(np.concatenate([inside, between], axis=1), axis=-1)
 
 
+def _expect_times(files: Sequence[str], trajectory: Mapping[str, Any]) -> None:
+    """Before hours of reading: the interval is stated, or the files know it."""
+    unknown = [file for file in files if Path(file).suffix.lower() not in TIMED]
+    if unknown and trajectory["frame_interval_ps"] is None:
+        raise ValueError(
+            f"expected frame_interval_ps for {unknown[0]}, a format without times; got null. Write the time between two of its frames in ps"
+        )
+
+
 def _interval_ps(times: np.ndarray, files: Sequence[str], trajectory: Mapping[str, Any]) -> float:
     """Time between two used frames: as stated, or as the files say in steps that are equal but where one file follows another."""
     if trajectory["frame_interval_ps"]:
         return trajectory["frame_interval_ps"] * trajectory["stride"]
-    if unknown := [file for file in files if Path(file).suffix.lower() not in TIMED]:
-        raise ValueError(
-            f"expected frame_interval_ps for {unknown[0]}, a format without times; got null. Write the time between two of its frames in ps"
-        )
     steps = np.diff(times.astype(np.float64))
     interval = float(np.median(steps))
     rounding = 4 * np.finfo(np.float32).eps * np.abs(times).max()

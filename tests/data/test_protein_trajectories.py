@@ -9,8 +9,11 @@ import pytest
 from dig_core.data import protein_trajectories
 from dig_core.data.backbone_frames import replica_corners
 from dig_core.data.protein_trajectories import first_corners, replica_frames
+from dig_core.data.proteins import protein_arrays, read_protein
+from dig_core.evaluation.superposition import ca_rmsd
 from dig_core.files import save_arrays
 from dig_core.systems import protein
+from tests.backbones_for_tests import DATA, needs_data
 from tests.proteins_for_tests import all_atoms, peptide
 
 SEQUENCE = "ACE-ALA-GLY-SER-NME"
@@ -213,3 +216,19 @@ def test_unreadable_files_are_told(own, tmp_path):
         read(own, tmp_path / "bad.xtc")
     with pytest.raises(FileNotFoundError, match=r"expected the file .*nowhere\.xtc; found none"):
         read(own, tmp_path / "nowhere.xtc")
+
+
+@needs_data
+@pytest.mark.skipif(not (DATA / "md/adk_dims/adk.psf").is_file(), reason="no md/adk_dims there")
+def test_a_real_trajectory_leads_from_one_crystal_structure_to_the_other():
+    """A transition of adenylate kinase with CHARMM's names, 3341 atoms, matched to the entry 1AKE: it starts there and ends at 4AKE."""
+    folder, ends = DATA / "md/adk_dims", []
+    for name in ("1AKE_A", "4AKE_A"):
+        known = read_protein({"pdb": str(DATA / f"proteins/{name}.pdb"), "chain": "A"})
+        ends.append(known.backbone_angstrom[:, 1].astype(float))
+    arrays = {"sequence": np.array(known.sequence), **protein_arrays(known)}
+    own = OPTIONS | {"topology": str(folder / "adk.psf"), "number_offset": 0, "frame_interval_ps": 1.0}
+    found = replica_frames([str(folder / "adk_dims.dcd")], own, arrays)
+    alphas = found["positions_angstrom"].reshape(98, 214, 3, 3)[:, :, 1].astype(float)
+    closed, opened = (ca_rmsd(alphas, end) for end in ends)
+    assert closed[0] < 1.0 < 6.0 < opened[0] and opened[-1] < 1.0 < 6.0 < closed[-1]
