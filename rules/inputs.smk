@@ -151,13 +151,16 @@ def competitor_file(wildcards):
     return f"results/{wildcards.system}/{wildcards.target}/simulation/competitor.npz"
 
 
+def start_file(wildcards):
+    """The network of another study, where the study starts from one."""
+    other = CONFIG.studies[wildcards.system].training.start_from
+    return f"results/{other}/model/checkpoint.pt" if other else []
+
+
 def pretrained_file(wildcards):
-    """The weights that the training starts from: those of another study, or of the pre-training, where the study asks for them."""
-    study = CONFIG.studies[wildcards.system]
-    if study.training.start_from:
-        return f"results/{study.training.start_from}/model/checkpoint.pt"
-    if study.pretraining is None:
-        return []
+    """The weights that the training starts from: those of the pre-training, or else of another study, where there are some."""
+    if CONFIG.studies[wildcards.system].pretraining is None:
+        return start_file(wildcards)
     return f"results/{wildcards.system}/model/pretrained.pt"
 
 

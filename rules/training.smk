@@ -5,6 +5,7 @@ rule pretrain:
             "results/{system}/{target}/simulation/pretraining.npz"
         ),
         molecules=of_trained_targets("results/{system}/{target}/molecule.npz"),
+        start=start_file,
     output:
         checkpoint="results/{system}/model/pretrained.pt",
         history="results/{system}/model/pretraining_history.csv",

@@ -563,10 +563,6 @@ def test_what_a_training_starts_from_is_another_study_with_the_same_network(tmp_
             {"based_on": "peptides", "model": {"width": 48}, "training": {"start_from": "peptides"}},
             "expected the network of peptides, whose model.width is 96; got 48. Write the same model",
         ),
-        (
-            {"based_on": "alanine", "pretraining": PRETRAINING, "training": {"start_from": "alanine"}},
-            "expected pretraining or training.start_from; got both",
-        ),
         ({"based_on": "peptides", "training": {"steps": 0}}, "expected training.steps >= 1; got 0"),
         (
             {"based_on": "peptides", "training": {"steps": 0, "start_from": "peptides"}},

@@ -275,6 +275,19 @@ def test_dry_run_at_the_scale_of_the_paper(workflow):
     assert told in re.search(r"^rule build_protein:\n +input: (.*)$", said, re.MULTILINE)[1]
 
 
+def test_dry_run_of_a_pretraining_that_starts_from_another_study(workflow):
+    """The middle stage of three: its pre-training takes the other network, its training what that leaves."""
+    (workflow / "config/systems/middle.yaml").write_text(
+        "based_on: peptides_few_pidp\ntraining: {start_from: peptides}\n"
+    )
+    alone = ("--config", "studies=[middle]", "figures={figure_2a: []}", "--")
+    said = snakemake(workflow, "-n", *alone, "results/middle/model/checkpoint.pt")
+    (pretrain,) = re.findall(r"^rule pretrain:\n +input: (.*)$", said, re.MULTILINE)
+    trained = re.findall(r"^rule train:\n +input: (.*)$", said, re.MULTILINE)
+    assert "results/peptides/model/checkpoint.pt" in pretrain and len(trained) == 2
+    assert [own for own in trained if "middle/model/pretrained.pt" in own and "peptides/model" not in own]
+
+
 def embeddings_study(workflow: Path) -> str:
     """Write a study `told` whose target GAA has embeddings; their file."""
     (workflow / "own.npz").touch()

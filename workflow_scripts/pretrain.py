@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from dig_core.checkpoints import save_checkpoint, save_history
+from dig_core.checkpoints import load_checkpoint, save_checkpoint, save_history
 from dig_core.files import load_arrays, write_json
 from dig_core.runtime import device, provenance, run, start
 from dig_core.systems import PRETRAINING, SYSTEMS
@@ -21,7 +21,9 @@ def main(job):
         for key in ("steps", "batch_size", "learning_rate", "warmup_steps", "seed")
     }
     settings["training"] = {**job.params.training, **own}
-    material = Material(dataset, descriptors, loss=PRETRAINING[settings["kind"]])
+    file = job.input.start
+    before = load_checkpoint(Path(file), settings["kind"]) if file else None
+    material = Material(dataset, descriptors, before, PRETRAINING[settings["kind"]])
     partial = Path(job.params.partial)
     result = train_system(SYSTEMS[settings["kind"]], material, settings, partial, device())
     origin = provenance(settings, job.input, own["seed"], started)

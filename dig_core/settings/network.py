@@ -75,7 +75,7 @@ class Training(Settings):
 
     start_from: Name | None = Field(
         None,
-        description="Study whose trained network (averaged weights, same `model`) the training starts from; null: from random weights, or pre-training",
+        description="Study whose trained network (averaged weights, same `model`) this one starts from, in its pre-training if it has one; null: random weights",
     )
     steps: int = Field(
         ge=0,

@@ -236,10 +236,10 @@ class ProteinStudy(Settings):
             raise ValueError(
                 "expected held_out: true for all targets where training.steps is 0; got some without. Add it, or train"
             )
-        if all_held_out and self.training.steps:
+        if all_held_out and (self.training.steps or self.pretraining):
             raise ValueError(
                 "expected a target that is trained on; got held_out: true for all. Remove it from one, or write training.steps: 0"
-                " and start_from"
+                " and start_from, and no pretraining"
             )
         return self
 

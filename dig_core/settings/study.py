@@ -68,10 +68,6 @@ class Study(Settings):
             raise ValueError(
                 "expected training.steps >= 1 without pretraining; got 0. Train, or add pretraining"
             )
-        if self.pretraining is not None and self.training.start_from is not None:
-            raise ValueError(
-                f"expected pretraining or training.start_from; got both, {self.training.start_from!r}. Write null for one of them"
-            )
         if self.pretraining is None:
             return self
         if self.data.source != "simulate":

@@ -124,7 +124,7 @@ def pretraining_loss(
 
     Args:
         dataset: `{target}.` arrays of `molecule_exploration.explore` of every target.
-        settings: `process, pretraining, training, temperature_K` of the study.
+        settings: `process, pretraining, training, temperature_K` of the study, and `scale_angstrom` where it starts from another one.
 
     Returns:
         As `molecule.denoising_loss`.
@@ -132,7 +132,7 @@ def pretraining_loss(
     kind = settings["pretraining"]["loss"]["kind"]
     if kind == "denoising":
         return denoising_loss(dataset, descriptors, settings, device)
-    frames, scale = mean_free_frames(dataset, descriptors)
+    frames, scale = mean_free_frames(dataset, descriptors, settings.get("scale_angstrom"))
     process = diffusion_process(settings["process"])
     losses: list[Loss] = []
     for (name, molecule), own in zip(descriptors.items(), frames, strict=True):

@@ -129,6 +129,10 @@ def test_losses_are_finite_and_reach_every_weight(dipeptide, kind, tmp_path):
     np.testing.assert_allclose(found["forces_kJ_per_mol_angstrom"], forces)
     dataset = {f"ala.{key}": x for key, x in found.items()}
     loss, probabilities, scale = pretraining_loss(dataset, {"ala": arrays}, study, "cpu")
+    # The unit of length of a study that it starts from is kept.
+    assert (
+        pretraining_loss(dataset, {"ala": arrays}, study | {"scale_angstrom": 3.0}, "cpu")[2] == 3.0 != scale
+    )
     assert probabilities["train"].sum() == pytest.approx(1.0) and 1.0 < scale < 2.5
     network = molecule.network(study["model"])
     with torch.no_grad():
