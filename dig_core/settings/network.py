@@ -70,6 +70,22 @@ class VarianceExploding(Settings):
         return self
 
 
+class BrownianRotations(Settings):
+    """Brownian motion of orientations; in radians for each axis (the literature's IGSO(3) has eps = sigma / sqrt(2))."""
+
+    kind: Literal["brownian_rotations"] = Field(description="Diffusion process")
+    sigma_min: PositiveFloat = Field(description="Smallest noise in radians")
+    sigma_max: float = Field(gt=0.0, le=4.0, description="Largest noise in radians; 2.3 are the paper's")
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if self.sigma_min >= self.sigma_max:
+            raise ValueError(
+                f"expected sigma_min < sigma_max; got {self.sigma_min} and {self.sigma_max}. Swap them"
+            )
+        return self
+
+
 class Training(Settings):
     """Denoising score matching."""
 

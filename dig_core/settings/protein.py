@@ -6,7 +6,7 @@ from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, model_va
 
 from dig_core.settings.data import Dynamics
 from dig_core.settings.fields import Fraction, Name, Settings, expect_multiple
-from dig_core.settings.network import Blocks, Training, VarianceExploding
+from dig_core.settings.network import Blocks, BrownianRotations, Training, VarianceExploding
 from dig_core.settings.pretraining import Pretraining
 from dig_core.settings.protein_evaluation import KnownStates, ProteinEvaluation
 from dig_core.settings.protein_targets import ProteinTarget
@@ -110,22 +110,6 @@ class FrameNetwork(Blocks):
         False,
         description="Compile the network (torch.compile) for training and drawing on a GPU: a minute, then faster",
     )
-
-
-class BrownianRotations(Settings):
-    """Brownian motion of orientations; in radians for each axis (the literature's IGSO(3) has eps = sigma / sqrt(2))."""
-
-    kind: Literal["brownian_rotations"] = Field(description="Diffusion process")
-    sigma_min: PositiveFloat = Field(description="Smallest noise in radians")
-    sigma_max: float = Field(gt=0.0, le=4.0, description="Largest noise in radians; 2.3 are the paper's")
-
-    @model_validator(mode="after")
-    def _ordered(self) -> Self:
-        if self.sigma_min >= self.sigma_max:
-            raise ValueError(
-                f"expected sigma_min < sigma_max; got {self.sigma_min} and {self.sigma_max}. Swap them"
-            )
-        return self
 
 
 class FrameProcess(Settings):

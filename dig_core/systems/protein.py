@@ -85,10 +85,11 @@ def _known(states: Mapping[str, Mapping[str, Any]]) -> tuple[app.Topology, dict[
 
 
 def _of_trajectory(target: Mapping[str, Any]) -> tuple[app.Topology, dict[str, np.ndarray]]:
-    """What `build` returns for a protein whose dynamics the user has; it starts from the first frame."""
+    """What `build` returns for a protein whose dynamics the user has; without a PDB file it starts from the first frame."""
     protein = _chain(proteins.read_protein(target))
     topology, descriptor = _described(protein)
-    start = protein_trajectories.first_corners(target["trajectory"], descriptor)
+    first = protein_trajectories.first_corners(target["trajectory"], descriptor)
+    start = first if protein.backbone_angstrom is None else protein.backbone_angstrom
     return topology, descriptor | {"positions_angstrom": rebuilt(start[None], descriptor)[0]}
 
 

@@ -124,6 +124,18 @@ def test_the_descriptor_starts_from_the_first_frame(own, tmp_path):
     assert np.abs(descriptor["positions_angstrom"] - backbone).max() < 1e-4
 
 
+def test_a_target_with_a_structure_starts_from_that(own, tmp_path):
+    """It is the folded one where the study names `folded`; the trajectory must fit all the same."""
+    trajectory(own, own[2] + 3.0).save(str(tmp_path / "own.dcd"))
+    files = options(own, replicas=[[str(tmp_path / "own.dcd")], ["another.dcd"]], number_offset=0)
+    target = {"pdb": str(own[0] / "own.pdb"), "chain": "A", "residues": (2, 4), "trajectory": files}
+    descriptor = protein.build(target, {"source": "trajectory", "force_field": None})[1]
+    expected = protein.rebuilt(corners(own, own[2][:1]), descriptor)[0]
+    assert np.abs(descriptor["positions_angstrom"] - expected).max() < 0.01
+    with pytest.raises(ValueError, match="expected the 3 residues of the target"):
+        protein.build(target | {"trajectory": files | {"number_offset": 1}}, {"source": "trajectory"})
+
+
 def changed_topology(own, tmp_path, change) -> str:
     """Path of a topology whose PDB lines went through `change`."""
     lines = (own[0] / "own.pdb").read_text().splitlines(keepends=True)
