@@ -92,7 +92,7 @@ def cost(rule: str, study: AnyStudy | None) -> Cost:
         return relaxation_cost(study)
     if rule == "estimate_density":
         return density_cost(study)
-    if rule == "interpolate":
+    if rule in ("interpolate", "interpolate_states"):
         return interpolation_cost(study)
     if rule == "compare_samplers":
         return comparison_cost(study)
@@ -186,7 +186,7 @@ def interpolation_cost(study: Structures) -> Cost:
     interpolation = study.interpolation
     if interpolation is None:
         return Cost(0.0, 0.0)
-    points = interpolation.paths * interpolation.points
+    points = getattr(interpolation, "paths", 1) * interpolation.points
     evaluations = round(EVALUATIONS_PER_PATH_POINT * points * (1.0e-4 / interpolation.tolerance) ** 0.2)
     return _drawing_cost(study, 2 * points, evaluations)
 
@@ -251,10 +251,13 @@ def _bytes_of_files(files: Iterable[str]) -> float:
 
 
 def _bytes_of_a_batch(rule: str, study: Structures) -> float:
-    if rule not in ("train", "pretrain", "sample", "interpolate", "compare_samplers"):
+    if rule not in ("train", "pretrain", "sample", "interpolate", "interpolate_states", "compare_samplers"):
         return 0.0
-    batch = study.sampler.batch_size if rule in ("sample", "compare_samplers") else study.training.batch_size
-    kept_layers = 1 if rule in ("sample", "compare_samplers") else study.model.layers
+    draws = rule in ("sample", "compare_samplers")
+    batch = study.sampler.batch_size if draws else study.training.batch_size
+    if rule == "interpolate_states" and study.interpolation:
+        batch = study.interpolation.points
+    kept_layers = 1 if draws or rule == "interpolate_states" else study.model.layers
     # Attention scores per head and some twenty activations per atom or residue, each a float32.
     floats = _nodes(study) * (study.model.heads * _nodes(study) * 3 + 20 * study.model.width)
     return 4.0 * batch * kept_layers * floats

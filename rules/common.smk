@@ -93,10 +93,15 @@ def setting(*keys):
     return part
 
 
+def as_built(target):
+    """Settings of a target without its transition, which is only compared with: no molecule is built anew for it."""
+    return {key: value for key, value in target.items() if key != "transition"}
+
+
 def trained_targets(wildcards):
     """The targets that the network is trained on: all that are not held out."""
     targets = SETTINGS[wildcards.system]["targets"]
-    return {t: own for t, own in targets.items() if not own.get("held_out")}
+    return {t: as_built(own) for t, own in targets.items() if not own.get("held_out")}
 
 
 def dynamics_settings(wildcards, replica=None):

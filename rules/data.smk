@@ -42,7 +42,7 @@ rule build:
         runtime=minutes("build"),
     params:
         kind=setting("kind"),
-        target=setting("targets", "{target}"),
+        target=lambda w: as_built(SETTINGS[w.system]["targets"][w.target]),
         data=building_settings,
     script:
         "../workflow_scripts/build.py"

@@ -155,6 +155,8 @@ rule figure_pathway:
         parquet="results/{system}/figures/pathway.parquet",
     log:
         "results/logs/figure_pathway/{system}.log",
+    wildcard_constraints:
+        system=of_kind("molecule"),
     conda:
         "../envs/simulation.yaml"
     threads: 1
@@ -171,6 +173,44 @@ rule figure_pathway:
         ),
     script:
         "../workflow_scripts/figure_pathway.py"
+
+
+rule figure_pathway_states:
+    """Draw paths between known structures: distances from both, the chain's integrity, and a known transition."""
+    input:
+        evaluations=of_targets("results/{system}/{target}/evaluation.npz"),
+        paths=of_targets("results/{system}/{target}/path.npz"),
+        library=library("plotting.py", "plotting_states.py", "plotting_state_paths.py"),
+    output:
+        png=report(
+            "results/{system}/figures/pathway.png",
+            caption="captions.rst",
+            category="{system}",
+            labels={"content": "paths between known structures"},
+        ),
+        pdf="results/{system}/figures/pathway.pdf",
+        parquet="results/{system}/figures/pathway.parquet",
+    log:
+        "results/logs/figure_pathway_states/{system}.log",
+    wildcard_constraints:
+        system=proteins_with("structures"),
+    conda:
+        "../envs/simulation.yaml"
+    threads: 1
+    resources:
+        mem_mb=memory("figure_pathway_states"),
+        runtime=minutes("figure_pathway_states"),
+    params:
+        targets=setting("targets"),
+        caption=(
+            "Paths between two known structures through the latent space of the diffusion model, beside that on which every"
+            " residue moves straight. Left: distances from the first (full) and the second (broken). Middle: largest (full) and"
+            " smallest (broken) distance of neighbouring CA atoms; open symbols: points that fail the physical filter. Right: both distances against one another; crosses:"
+            " frames of a known transition where there is one; where the legend calls it biased, a bias drove it from state to"
+            " state, so that it is no equilibrium path."
+        ),
+    script:
+        "../workflow_scripts/figure_pathway_states.py"
 
 
 rule figure_states:

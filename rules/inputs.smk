@@ -209,6 +209,15 @@ def path_file(wildcards):
     return f"results/{wildcards.system}/{wildcards.target}/path.npz"
 
 
+def transition_files(wildcards):
+    """Trajectory and topology of a known transition of a protein, with which its path is compared."""
+    study = CONFIG.studies[wildcards.system]
+    known = study.targets[wildcards.target].transition
+    if known is None or study.interpolation is None:
+        return []
+    return [known.trajectory, known.topology]
+
+
 def tight_reference_file(wildcards):
     """The bundled histogram, where the study names one."""
     name = CONFIG.studies[wildcards.system].data.tight_reference
@@ -239,7 +248,8 @@ def study_figures(study):
     own = CONFIG.studies[study]
     learning = ["learning_curve"] if own.training.steps or own.pretraining else []
     if own.data.source == "structures":
-        return ["states", *learning]
+        path = ["pathway"] if own.interpolation else []
+        return ["states", *learning, *path]
     comparison = own.evaluation.sampler_comparison
     names = ["landscape", *learning]
     names += ["energies"] if has_energies(study) else []

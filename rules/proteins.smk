@@ -73,18 +73,48 @@ rule evaluate_protein:
         "../workflow_scripts/evaluate_protein.py"
 
 
+rule interpolate_states:
+    """Connect two known structures by a path through the latent space, beside that of residues moved straight."""
+    input:
+        checkpoint="results/{system}/model/checkpoint.pt",
+        topology="results/{system}/{target}/topology.pdb",
+        molecule="results/{system}/{target}/molecule.npz",
+    output:
+        path="results/{system}/{target}/path.npz",
+        trajectory="results/{system}/{target}/path.xtc",
+    log:
+        "results/logs/interpolate_states/{system}_{target}.log",
+    wildcard_constraints:
+        system=proteins_with("structures"),
+    conda:
+        "../envs/learning.yaml"
+    threads: 1
+    resources:
+        mem_mb=memory("interpolate_states"),
+        runtime=minutes("interpolate_states"),
+    params:
+        kind=setting("kind"),
+        interpolation=setting("interpolation"),
+    script:
+        "../workflow_scripts/interpolate_states.py"
+
+
 rule evaluate_states:
     """Compare the samples of a protein with its known structures, beside the first of them with noise."""
     input:
         samples="results/{system}/{target}/samples.npz",
         molecule="results/{system}/{target}/molecule.npz",
         training="results/{system}/model/training.json",
+        path=path_file,
+        transition=transition_files,
         library=library(
+            "data/transitions.py",
             "evaluation/backbone_atoms.py",
             "evaluation/backbone_validity.py",
             "evaluation/proteins.py",
             "evaluation/statistics.py",
             "evaluation/superposition.py",
+            "systems/protein_path_evaluation.py",
             "systems/protein_states.py",
         ),
     output:
@@ -102,6 +132,7 @@ rule evaluate_states:
         runtime=minutes("evaluate_states"),
     params:
         evaluation=evaluation_settings,
+        transition=setting("targets", "{target}", "transition"),
         is_trained=lambda wildcards: wildcards.target in trained_targets(wildcards),
     script:
         "../workflow_scripts/evaluate_states.py"

@@ -155,6 +155,8 @@ rule interpolate:
         trajectory="results/{system}/{target}/path.xtc",
     log:
         "results/logs/interpolate/{system}_{target}.log",
+    wildcard_constraints:
+        system=of_kind("molecule"),
     conda:
         "../envs/learning.yaml"
     threads: 1

@@ -313,6 +313,19 @@ def test_mistake_gives_one_line(tmp_path, path, value, told):
             {"helix": {"phi_deg": [-90.0, -30.0], "psi_deg": [-90.0, 0.0]}},
             ["no evaluation.states for proteins"],
         ),
+        (
+            "interpolation",
+            TWO_STATES["interpolation"],
+            ["no interpolation where data.source is simulate; got some", "write interpolation: null"],
+        ),
+        (
+            "targets.SAPS",
+            {
+                "sequence": "GA",
+                "transition": {"trajectory": "way.dcd", "topology": "way.psf", "biased": True},
+            },
+            ["targets.SAPS", "states where there is a transition", "Remove the transition"],
+        ),
     ],
 )
 def test_mistake_in_a_study_of_proteins_gives_one_line(tmp_path, path, value, told):
@@ -447,6 +460,35 @@ BOTH_STATES = ONE_STATE | {"open": {"pdb": "own.pdb", "chain": "B"}}
             ["expected kind: known_states in evaluation where data.source is structures"],
         ),
         (
+            "interpolation.end_state",
+            "opened",
+            [
+                "targets.adenylate_kinase.states in interpolation.end_state; got 'opened'",
+                "Did you mean 'open'?",
+            ],
+        ),
+        (
+            "targets.glutamine_binding_protein.states",
+            ONE_STATE | {"bound": {"pdb": "own.pdb"}},
+            ["targets.glutamine_binding_protein.states in interpolation.end_state", "interpolation: null"],
+        ),
+        ("interpolation.start_state", "open", ["interpolation: ", "two different states; got open twice"]),
+        ("interpolation.largest_noise", 0.01, ["above process.positions.sigma_min, 0.01; got 0.01"]),
+        ("interpolation.points", 2, ["interpolation.points", "greater than or equal to 3"]),
+        ("interpolation.kind", "straight", ["interpolation.kind", "'slerp'", "'linear'"]),
+        ("interpolation.tolerance", 0.0, ["interpolation.tolerance", "greater than 0"]),
+        ("interpolation.paths", 8, ["interpolation: ", "'paths'", "points"]),
+        (
+            "targets.adenylate_kinase.transition.trajectory",
+            "nowhere.dcd",
+            ["expected the file nowhere.dcd; found none"],
+        ),
+        (
+            "targets.adenylate_kinase.transition",
+            {"trajectory": "way.dcd", "topology": "way.psf"},
+            ["targets.adenylate_kinase.transition.biased"],
+        ),
+        (
             "data",
             PEPTIDES["data"],
             ["expected no states in targets.adenylate_kinase where data.source is simulate; got some"],
@@ -454,7 +496,10 @@ BOTH_STATES = ONE_STATE | {"open": {"pdb": "own.pdb", "chain": "B"}}
     ],
 )
 def test_mistake_in_a_study_of_known_structures_gives_one_line(tmp_path, path, value, told):
-    text = mistake(tmp_path, changed(path, value, TWO_STATES))
+    (tmp_path / "systems").mkdir()
+    shipped = yaml.safe_load((ROOT / "config/config.yaml").read_text())
+    write(tmp_path, "config", {"downloads": shipped["downloads"]})
+    text = mistake(tmp_path / "systems", changed(path, value, TWO_STATES))
     assert "expected" in text
     for part in told:
         assert part in text
@@ -467,10 +512,20 @@ def test_known_structures_are_described_and_cost_what_their_residues_do(tmp_path
     assert plain(shipped)["evaluation"]["crystal_noise"]["positions_angstrom"] == 0.5
     for rule in ("train", "sample"):
         assert costs.cost(rule, shipped).seconds > 5 * costs.cost(rule, tiny).seconds
-    rules = ("build_states", "prepare", "train", "sample", "evaluate_states", "figure_states")
+    rules = ("build_states", "prepare", "train", "sample", "interpolate_states", "evaluate_states")
+    rules += ("figure_states", "figure_pathway_states")
     assert all(costs.memory_MB(rule, tiny) >= 2000 and costs.runtime_minutes(rule, tiny) for rule in rules)
     long = tiny.model_copy(update={"sampler": tiny.sampler.model_copy(update={"samples": 10_000})})
     assert costs.cost("evaluate_states", long).seconds > 500.0
+    more = shipped.interpolation.model_copy(update={"points": 10 * shipped.interpolation.points})
+    dense = shipped.model_copy(update={"interpolation": more})
+    assert (
+        costs.cost("interpolate_states", dense).seconds
+        > 3 * costs.cost("interpolate_states", shipped).seconds
+    )
+    assert costs.memory_MB("interpolate_states", dense) > costs.memory_MB("interpolate_states", shipped)
+    none = shipped.model_copy(update={"interpolation": None})
+    assert costs.cost("interpolate_states", none) == costs.Cost(0.0, 0.0)
 
 
 def test_figure_2b_may_show_a_study_that_is_not_listed(tmp_path):

@@ -42,6 +42,7 @@ ALLOWED = {
     "plotting_known_densities": {"plotting", "evaluation", "units"},
     "plotting_pathways": {"plotting", "evaluation", "units"},
     "plotting_states": {"plotting"},
+    "plotting_state_paths": {"plotting", "plotting_states"},
 }
 # Loaded by the Snakefile, or needed to redraw a figure on a laptop.
 WITHOUT_TORCH = {
@@ -56,6 +57,7 @@ WITHOUT_TORCH = {
     "plotting_known_densities",
     "plotting_pathways",
     "plotting_states",
+    "plotting_state_paths",
 }
 
 

@@ -2,12 +2,14 @@
 
 import json
 
+import mdtraj
 import numpy as np
 import pandas
 import pytest
 import torch
 
 from dig_core.files import load_arrays, load_provenance
+from dig_core.systems.molecule_path import steps_angstrom
 from tests.proteins_for_tests import FOLDS, STRUCTURES, structure_text
 from tests.test_tiny_study import ROOT, checkout, snakemake
 
@@ -68,8 +70,27 @@ def test_the_protein_that_is_held_out_is_drawn_and_compared_but_not_learned(tiny
     assert load_arrays(tiny / TRAINED / "evaluation.npz")["trained"]
 
 
+def test_paths_join_the_known_structures_of_every_protein_and_are_continuous(tiny):
+    for target in STRUCTURES:
+        found, arrays = metrics(tiny, target), load_arrays(tiny / target / "path.npz")
+        assert arrays["state_names"].tolist() == ["helix", "strand"]
+        assert found["path_endpoint_rmsd_angstrom"] < 0.1 and found["path_resolved"] == 1.0
+        whole = found["rmsd_helix_strand_angstrom"]
+        for series in ("latent", "straight"):
+            away = arrays[f"{series}_rmsd_to_ends_angstrom"]
+            assert away[[0, -1]] == pytest.approx(whole * np.array([[0, 1], [1, 0]]), abs=0.1)
+        shown = mdtraj.load(str(tiny / target / "path.xtc"), top=str(tiny / target / "topology.pdb"))
+        assert 10.0 * shown.xyz == pytest.approx(arrays["latent_positions_angstrom"], abs=0.01)
+    # What is left of a jump after halving it sixteen times would be most of the way.
+    steps = steps_angstrom(load_arrays(tiny / TRAINED / "path.npz")["latent_positions_angstrom"])
+    assert len(steps) == 8 and steps.max() < 0.4 * whole
+    assert load_arrays(tiny / TRAINED / "path.npz")["latent_no_break"].all()
+    key = "path_neighbour_distance_min_angstrom"
+    assert metrics(tiny, TRAINED)[key] > metrics(tiny, TRAINED)[f"{key}_baseline_straight"]
+
+
 def test_figures_and_table_are_there_and_say_what_was_trained_on(tiny):
-    for name in ("figures/states", "figures/learning_curve", "../figures/figure_2b"):
+    for name in ("figures/states", "figures/pathway", "figures/learning_curve", "../figures/figure_2b"):
         for suffix in ("png", "pdf", "parquet"):
             assert (tiny / f"{name}.{suffix}").stat().st_size > 1000
     shown = pandas.read_parquet(tiny / "../figures/figure_2b.parquet")

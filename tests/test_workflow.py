@@ -37,7 +37,7 @@ FIGURES = {
 }
 DENSITIES = {"pretrain_density", "evaluate_density", "table_energies_only", "figure_energies_only"}
 PROTEINS = {"build_protein", "prepare_floor", "evaluate_protein", "condense_frames"}
-STATES = {"evaluate_states", "figure_states"}
+STATES = {"interpolate_states", "evaluate_states", "figure_states", "figure_pathway_states"}
 ELSEWHERE = {"download", "gather_samples", "read_trajectory"}
 SCRIPT = """
 from pathlib import Path
@@ -225,10 +225,18 @@ def test_dry_run_of_known_structures(workflow):
     """Nothing is simulated; files from elsewhere are fetched; figure 2b is made when it is asked for."""
     shutil.copy2(workflow / "shipped.yaml", workflow / "config/config.yaml")
     said = snakemake(workflow, "-n", "figure_2b")
-    of_a_target = ("build_states", "sample", "evaluate_states")
+    of_a_target = ("build_states", "sample", "interpolate_states", "evaluate_states")
+    of_the_study = (
+        "prepare",
+        "train",
+        "table_metrics",
+        "figure_states",
+        "figure_pathway_states",
+        "figure_learning_curve",
+    )
     assert jobs(said) == {
         **dict.fromkeys(of_a_target, 3),
-        "download": 6,
+        "download": 8,
         **dict.fromkeys(("prepare", "train", "figure_2b"), 1),
     }
     assert "figure_2b" not in jobs(snakemake(workflow, "-n"))
@@ -238,9 +246,44 @@ def test_dry_run_of_known_structures(workflow):
     own = jobs(snakemake(workflow, "-n", *alone, "two_states_tiny"))
     assert own == {
         **dict.fromkeys(of_a_target, 2),
-        **dict.fromkeys(("prepare", "train", "table_metrics", "figure_states", "figure_learning_curve"), 1),
-        "two_states_tiny": 1,
+        **dict.fromkeys((*of_the_study, "two_states_tiny"), 1),
     }
+    transitions = re.findall(
+        r"^rule evaluate_states:\n +input: .*?(\S+dcd, \S+psf)?, dig_core", said, re.MULTILINE
+    )
+    assert sorted(transitions) == ["", "", "results/downloads/adk_dims.dcd, results/downloads/adk.psf"]
+
+
+def test_paths_between_known_structures_run_again_alone_and_may_be_left_out(workflow):
+    """A change of the path moves neither network nor samples; without paths no transition is fetched."""
+    study, alone = workflow / "config/systems/two_states_tiny.yaml", ("--config", "studies=[two_states_tiny]")
+    alone += ("figures={figure_2a: []}", "--")
+    snakemake(workflow, "--cores", "2", *alone, "two_states_tiny")
+    for name in ("way.dcd", "way.psf"):
+        (workflow / name).touch()
+    known = "    transition: {trajectory: way.dcd, topology: way.psf, biased: true}\n  second:\n"
+    edit(study, "  second:\n", known)
+    said = jobs(snakemake(workflow, "-n", *alone, "two_states_tiny"))
+    assert said["evaluate_states"] == 1
+    assert not {"build_states", "train", "sample", "interpolate_states"} & set(said)
+    edit(study, known, "  second:\n")
+    edit(study, "points: 9", "points: 5")
+    again = {
+        "interpolate_states",
+        "evaluate_states",
+        "table_metrics",
+        "figure_states",
+        "figure_pathway_states",
+    }
+    assert set(jobs(snakemake(workflow, "-n", *alone, "two_states_tiny"))) == again | {"two_states_tiny"}
+    shutil.copy2(workflow / "shipped.yaml", workflow / "config/config.yaml")
+    (workflow / "config/systems/without.yaml").write_text("based_on: two_states\ninterpolation: null\n")
+    said = snakemake(
+        workflow, "-n", "--config", "studies=[without]", "figures={figure_2a: []}", "--", "without"
+    )
+    assert (
+        not {"interpolate_states", "figure_pathway_states"} & set(jobs(said)) and jobs(said)["download"] == 6
+    )
 
 
 def test_dry_run_at_the_scale_of_the_paper(workflow):

@@ -6,7 +6,8 @@ from dig_core.settings.protein_evaluation import KnownStates
 from dig_core.settings.validation import validated
 from dig_core.systems.molecule_evaluation import cost_metrics
 from dig_core.systems.molecule_series import Sources
-from dig_core.systems.protein_states import evaluate
+from dig_core.systems.protein_path_evaluation import evaluate_path
+from dig_core.systems.protein_states import Compared, evaluate
 
 
 def main(job):
@@ -16,11 +17,14 @@ def main(job):
     protein, samples = load_arrays(job.input.molecule), load_arrays(job.input.samples)
     compared = evaluate(protein, samples, settings, job.params.is_trained)
     costs = cost_metrics(Sources(protein, samples, {}, {}), read_json(job.input.training), None)
+    path = Compared({}, {})
+    if job.input.path:
+        path = evaluate_path(load_arrays(job.input.path), protein, job.params.transition)
     origin = provenance(
         {"evaluation": job.params.evaluation}, job.input, settings.crystal_noise.seed, started
     )
-    save_arrays(job.output.evaluation, origin, **compared.arrays)
-    write_json(job.output.metrics, compared.metrics | costs)
+    save_arrays(job.output.evaluation, origin, **compared.arrays, **path.arrays)
+    write_json(job.output.metrics, compared.metrics | costs | path.metrics)
 
 
 if __name__ == "__main__":

@@ -118,9 +118,7 @@ def load(reader: Callable, file: str | Path, **options: Any) -> Any:
     """
     for needed in (file, options["top"]):
         if not Path(needed).is_file():
-            raise FileNotFoundError(
-                f"expected the file {needed}; found none. Correct `files:` and `topology:` of the study"
-            )
+            raise FileNotFoundError(f"expected the file {needed}; found none. Correct its path in the study")
     try:
         return reader(str(file), **options)
     except Exception as error:  # each format has its own errors, from OSError to SystemError

@@ -5,12 +5,12 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 
 from dig_core.settings.data import Dynamics
-from dig_core.settings.fields import Fraction, Name, Settings, expect_multiple
+from dig_core.settings.fields import Fraction, Name, Settings, expect_multiple, suggestion
 from dig_core.settings.network import Blocks, BrownianRotations, Training, VarianceExploding
 from dig_core.settings.pretraining import Pretraining
 from dig_core.settings.protein_evaluation import KnownStates, ProteinEvaluation
 from dig_core.settings.protein_targets import ProteinTarget
-from dig_core.settings.sampling import Sampler
+from dig_core.settings.sampling import Sampler, StatePath
 from dig_core.settings.tempering import Tempering, expect_higher
 
 
@@ -150,7 +150,10 @@ class ProteinStudy(Settings):
         description="Training from energies that comes first, of the targets that are trained on; null: none",
     )
     density: None = Field(None, description="Always null: none")
-    interpolation: None = Field(None, description="Always null: none")
+    interpolation: StatePath | None = Field(
+        None,
+        description="A path between two known structures of every target, for data.source structures; null leaves it out",
+    )
 
     @model_validator(mode="after")
     def _nothing_of_molecules(self) -> Self:
@@ -285,3 +288,28 @@ class ProteinStudy(Settings):
             raise ValueError(
                 f"expected as many replicas of every target; got {shown}. Leave some out, or make another study of these"
             )
+
+    @model_validator(mode="after")
+    def _paths_join_known_structures(self) -> Self:
+        if self.interpolation is None:
+            return self
+        if self.data.source != "structures":
+            raise ValueError(
+                f"expected no interpolation where data.source is {self.data.source}; got some. Paths join known structures:"
+                " write interpolation: null, or data: {source: structures}"
+            )
+        for name, target in self.targets.items():
+            for key in ("start_state", "end_state"):
+                _expect_state(getattr(self.interpolation, key), target, f"interpolation.{key}", name)
+        largest, least = self.interpolation.largest_noise, self.process.positions.sigma_min
+        if largest is not None and largest <= least:
+            raise ValueError(
+                f"expected interpolation.largest_noise above process.positions.sigma_min, {least}; got {largest}. Raise it"
+            )
+        return self
+
+
+def _expect_state(state: str, target: ProteinTarget, key: str, name: str) -> None:
+    if state not in target.states:
+        hint = suggestion(state, target.states) or " Give it that name there, or write interpolation: null"
+        raise ValueError(f"expected a state of targets.{name}.states in {key}; got {state!r}.{hint}")

@@ -42,6 +42,22 @@ class ProteinTrajectory(Settings):
     )
 
 
+class Transition(Settings):
+    """Frames of a protein on its way from one known structure to another one, in any format that mdtraj reads."""
+
+    trajectory: str = Field(description="Path of the trajectory (dcd, xtc, ...)")
+    topology: str = Field(description="Topology file that mdtraj reads (PDB, prmtop, psf, ...)")
+    selection: str | None = Field(
+        None, description="mdtraj selection of the protein's residues; null: all amino acids of the topology"
+    )
+    number_offset: int = Field(
+        0, description="Added to the topology's residue numbers, which must then be those of the states"
+    )
+    biased: bool = Field(
+        description="Whether a bias drove the protein on its way, which is then not that of equilibrium: the figure says so"
+    )
+
+
 class ProteinTarget(Settings):
     """One protein: its sequence, a file that holds it, or its known structures."""
 
@@ -60,6 +76,10 @@ class ProteinTarget(Settings):
         None,
         min_length=2,
         description="Known structures by name, for data.source structures: the residues that all files have, by their numbers",
+    )
+    transition: Transition | None = Field(
+        None,
+        description="A known transition between two of the states, with which their path is compared, as it is: nothing learns from it",
     )
     caps: bool = Field(
         True, description="Whether caps (ACE, NME) of the PDB file are kept; false: its ends are charged"
@@ -91,4 +111,12 @@ class ProteinTarget(Settings):
             )
         if self.pdb is None and not self.caps:
             raise ValueError(f"expected a PDB file where caps is false; got {given[0]}. Leave out caps there")
+        return self
+
+    @model_validator(mode="after")
+    def _transitions_join_states(self) -> Self:
+        if self.transition and not self.states:
+            raise ValueError(
+                "expected states where there is a transition, which leads from one to another; got none. Remove the transition"
+            )
         return self

@@ -109,18 +109,20 @@ class Density(Settings):
         return self
 
 
-class Interpolation(Settings):
-    """Paths between two states through the latent space of the model."""
+class StatePath(Settings):
+    """A path between two states through the latent space of the model."""
 
-    start_state: Name = Field(description="State of evaluation.states from which the paths start")
-    end_state: Name = Field(description="State of evaluation.states in which they end")
-    paths: PositiveInt = Field(description="Independent pairs of training frames that are connected")
+    start_state: Name = Field(
+        description="State from which paths start: of evaluation.states, or a known structure of every target (`states`)"
+    )
+    end_state: Name = Field(description="State in which they end, one of the same")
     points: int = Field(
         ge=3, description="Structures along each path, both ends included, about evenly spaced"
     )
     largest_noise: PositiveFloat | None = Field(
         None,
-        description="Latent states are structures with so much noise, in standard deviations of the data; null: all noise",
+        description="Latent states are structures with so much noise, in standard deviations of the data (of CA positions: in units of"
+        " model.scale_angstrom); null: all noise, which leaves orientations of residues uniform and their ways through it poor",
     )
     kind: Literal["slerp", "linear"] = Field(
         description="Between latent states: slerp keeps their norms, linear is the paper's"
@@ -128,7 +130,6 @@ class Interpolation(Settings):
     tolerance: PositiveFloat = Field(
         description="Largest error of one step along the probability flow of the ends, relative to the noise"
     )
-    seed: Seed = Field(description="Seed of the draw of frames")
 
     @model_validator(mode="after")
     def _two_states(self) -> Self:
@@ -137,3 +138,10 @@ class Interpolation(Settings):
                 f"expected two different states; got {self.start_state} twice. Change start_state or end_state"
             )
         return self
+
+
+class Interpolation(StatePath):
+    """Paths between two states of a molecule, from several frames of each."""
+
+    paths: PositiveInt = Field(description="Independent pairs of training frames that are connected")
+    seed: Seed = Field(description="Seed of the draw of frames")

@@ -40,6 +40,8 @@ def _files(study: Study | ProteinStudy) -> list[str]:
         files += [own for target in study.targets.values() if (own := getattr(target, key, None))]
     for own in (getattr(target, "trajectory", None) for target in study.targets.values()):
         files += [own.topology, *itertools.chain(*own.replicas)] if own else []
+    for own in (getattr(target, "transition", None) for target in study.targets.values()):
+        files += [own.topology, own.trajectory] if own else []
     if study.kind == "molecule" and study.data.source == "trajectory":
         files += [*study.data.files, study.data.topology, *(study.data.weights or ())]
     return files

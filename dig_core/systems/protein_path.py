@@ -29,6 +29,21 @@ Corners = Float[np.ndarray, "residues 3 3"]  # N, CA and C of every residue in A
 SERIES = {"latent": "", "straight": "_baseline_straight"}
 
 
+def interpolate_states(
+    model: ProteinModel, protein: Arrays, settings: Mapping[str, Any]
+) -> dict[str, np.ndarray]:
+    """The path between the known structures `start_state` and `end_state` of a descriptor: what `interpolate_structures` returns, and
+    `state_names` [2].
+    """
+    names = [settings["start_state"], settings["end_state"]]
+    atoms = protein["first_atom_of_residue"][:, None] + np.arange(3)
+    known = dict(
+        zip(protein["state_names"].tolist(), protein["state_positions_angstrom"][:, atoms], strict=True)
+    )
+    found = interpolate_structures(model, protein, known[names[0]], known[names[1]], settings)
+    return found | {"state_names": np.array(names)}
+
+
 def interpolate_structures(
     model: ProteinModel, protein: Arrays, first: Corners, second: Corners, settings: Mapping[str, Any]
 ) -> dict[str, np.ndarray]:
@@ -73,7 +88,10 @@ def laid_over(first: Corners, second: Corners) -> Corners:
 
 
 def path_metrics(paths: Arrays) -> dict[str, float]:
-    """Of a path of `interpolate_structures`: the share of valid points and the largest distance of neighbours on it, and its ends."""
+    """Of a path of `interpolate_structures`: the share of valid points, the largest and the smallest distance of neighbours on it, and its ends.
+
+    A straight path never has a larger one than its ends: there residues come too close.
+    """
     values = {
         "path_endpoint_rmsd_angstrom": float(paths["endpoint_rmsd_angstrom"].max()),
         "path_resolved": float(paths["resolved"]),
@@ -81,8 +99,9 @@ def path_metrics(paths: Arrays) -> dict[str, float]:
     }
     for series, suffix in SERIES.items():
         values[f"path_valid_fraction{suffix}"] = float(paths[f"{series}_valid"].mean())
-        distances = paths[f"{series}_neighbour_distance_max_angstrom"]
-        values[f"path_neighbour_distance_max_angstrom{suffix}"] = float(distances.max())
+        for which, extreme in (("max", np.max), ("min", np.min)):
+            key = f"neighbour_distance_{which}_angstrom"
+            values[f"path_{key}{suffix}"] = float(extreme(paths[f"{series}_{key}"]))
     return values
 
 
@@ -133,8 +152,8 @@ def _backbones(model: ProteinModel, path: State) -> Float[np.ndarray, "points at
 def _along(
     positions: Float[np.ndarray, "points atoms 3"], ends: Float[np.ndarray, "2 atoms 3"], protein: Arrays
 ) -> dict[str, np.ndarray]:
-    """The points laid over the first one, for viewers, and numbers of each: `neighbour_distance_max_angstrom` (CA to CA of sequence
-    neighbours), `rmsd_to_ends_angstrom` [points, 2] (CA), `valid` and the criteria of `backbone_validity`.
+    """The points laid over the first one, for viewers, and numbers of each: `neighbour_distance_max_angstrom` and `_min_` (CA to CA of
+    sequence neighbours), `rmsd_to_ends_angstrom` [points, 2] (CA), `valid` and the criteria of `backbone_validity`.
     """
     residues = [protein[name] for name in ("residue_indices", "chain_indices", "first_atom_of_residue")]
     alphas, of_ends = (own[:, residues[2] + 1].astype(np.float64) for own in (positions, ends))
@@ -144,6 +163,7 @@ def _along(
     return {
         "positions_angstrom": superposed(exact, exact[:1].expand_as(exact)).numpy().astype(np.float32),
         "neighbour_distance_max_angstrom": apart.max(axis=1),
+        "neighbour_distance_min_angstrom": apart.min(axis=1),
         "rmsd_to_ends_angstrom": rmsd(
             np.repeat(alphas[:, None], 2, axis=1), np.repeat(of_ends[None], len(alphas), axis=0)
         ),

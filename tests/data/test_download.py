@@ -122,13 +122,17 @@ def test_a_backbone_alone_is_refused_where_side_chains_are_needed(source):
     fetch("1abc.pdb", entry(source / "1abc.pdb", sha256=None, pdb=WHOLE | {"side_chains": False}))
 
 
+# What there is in files of each format.
+MARKS = {".pdb": b"\nATOM  ", ".cif": b"\nATOM  ", ".psf": b"PSF ", ".dcd": b"CORD"}
+
+
 @needs_data
 @pytest.mark.parametrize("path", sorted(load_config(ROOT / "config/config.yaml").downloads))
 def test_entries_that_the_workflow_names_are_found_in_a_mirror(path, monkeypatch):
     monkeypatch.setenv("DIG_DATA_MIRROR", str(DATA))
     known = plain(load_config(ROOT / "config/config.yaml").downloads[path])
     content, place = fetch(Path(path).name, known)
-    assert place.startswith("file:") and b"\nATOM  " in content
+    assert place.startswith("file:") and MARKS[Path(path).suffix] in content
 
 
 @needs_data

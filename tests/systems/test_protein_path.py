@@ -14,7 +14,7 @@ from dig_core.diffusion.processes import mean_free
 from dig_core.systems import protein
 from dig_core.systems.molecule_alignment import rmsd
 from dig_core.systems.protein_model import ProteinModel, diffusion_process, network
-from dig_core.systems.protein_path import interpolate_structures, laid_over, path_metrics
+from dig_core.systems.protein_path import interpolate_states, interpolate_structures, laid_over, path_metrics
 from tests.backbones_for_tests import HELIX, Backbone, built
 from tests.proteins_for_tests import PROCESS, SETTINGS
 
@@ -65,6 +65,13 @@ def knows_the_hinge() -> ProteinModel:
     return ProteinModel(score, process, SCALE_ANGSTROM, shape, "cpu", np.ones((RESIDUES, 5), dtype=bool))
 
 
+def knows_nothing() -> ProteinModel:
+    def nothing(state, time):
+        return {"positions": 0 * state["positions"], "rotations": 0 * state["rotations"][..., 0]}
+
+    return replace(knows_the_hinge(), score=nothing)
+
+
 @cache
 def along_the_hinge() -> dict[str, np.ndarray]:
     return interpolate_structures(knows_the_hinge(), PROTEIN, FIRST, SECOND, PATH)
@@ -90,6 +97,9 @@ def test_a_path_bends_the_hinge_where_a_straight_one_breaks_the_chain():
     metrics = path_metrics(found)
     assert metrics["path_valid_fraction"] == 1.0 and metrics["path_valid_fraction_baseline_straight"] < 0.5
     assert metrics["path_neighbour_distance_max_angstrom"] == pytest.approx(3.8, abs=0.1)
+    assert metrics["path_neighbour_distance_min_angstrom"] == pytest.approx(3.8, abs=0.1)
+    straight = {k: metrics[f"path_neighbour_distance_{k}_angstrom_baseline_straight"] for k in ("max", "min")}
+    assert straight["max"] == pytest.approx(3.8, abs=0.01) and straight["min"] < 3.6
     assert metrics["path_endpoint_rmsd_angstrom"] == found["endpoint_rmsd_angstrom"].max()
 
 
@@ -104,6 +114,18 @@ def test_points_go_from_one_end_to_the_other_in_even_steps():
     steps = np.diff(found["latent_rmsd_to_ends_angstrom"][:, 0])
     assert steps.max() < 2.0 * steps.mean()
     assert found["latent_shares"][[0, -1]].tolist() == [0.0, 1.0] and found["latent_valid"].shape == (9,)
+
+
+def test_known_structures_are_joined_by_their_names():
+    """In the order of the settings, not of the descriptor."""
+    atoms = [hinge(psi).positions[0] for psi in (-30.0, 20.0, 110.0)]
+    known = {"state_names": np.array(["a", "b", "c"]), "state_positions_angstrom": np.stack(atoms)}
+    named = PATH | {"start_state": "c", "end_state": "a", "points": 3}
+    found = interpolate_states(knows_nothing(), PROTEIN | known, named)
+    ends = alphas(np.stack(atoms)[[2, 0]])
+    for kind in ("latent", "straight"):
+        assert rmsd(alphas(found[f"{kind}_positions_angstrom"][[0, -1]]), ends).max() < 0.002
+    assert found["state_names"].tolist() == ["c", "a"]
 
 
 def test_the_straight_path_is_that_of_every_residue():
@@ -122,10 +144,7 @@ def test_where_the_second_structure_lies_does_not_matter():
 
 
 def test_without_knowledge_the_path_is_straight_and_nothing_is_asked_of_residues_beside_a_gap():
-    def nothing(state, time):
-        return {"positions": 0 * state["positions"], "rotations": 0 * state["rotations"][..., 0]}
-
-    model = replace(knows_the_hinge(), score=nothing)
+    model = knows_nothing()
     gap = PROTEIN | {"residue_indices": PROTEIN["residue_indices"] + 5 * (np.arange(RESIDUES) > 3)}
     stretched = SECOND + np.where(np.arange(RESIDUES) > 3, 20.0, 0.0)[:, None, None]
     whole, apart = (
