@@ -57,7 +57,7 @@ def draw_state(axes: Axes, arrays: Arrays, number: int) -> None:
         for piece in pieces(traces[series][number], arrays):
             axes.plot(piece[:, 0], piece[:, 1], color=colour, linewidth=width, solid_capstyle="round")
     nearest = np.nanmin(arrays["samples.rmsd_angstrom"][number])
-    axes.set_title(f"{arrays['state_names'][number]}: nearest sample {nearest:.2f} Å")
+    axes.set_title(f"{arrays['state_names'][number]}\nnearest sample: {nearest:.2f} Å")
     axes.set_aspect("equal")
     axes.margins(0.05)
 
