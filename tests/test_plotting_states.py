@@ -40,7 +40,7 @@ def test_figure_shows_what_its_table_says(tmp_path):
     told = [text.get_text() for text in texts(figure)]
     assert "one, trained on both states" in told and "two, held out" in told
     nearest = arrays()["samples.rmsd_angstrom"][1].min()
-    assert told.count(f"open: nearest sample {nearest:.2f} Å") == 2 and "CA-RMSD (Å)" in told
+    assert told.count(f"open\nnearest sample: {nearest:.2f} Å") == 2 and "CA-RMSD (Å)" in told
     assert set(table.loc[table["panel"] == "two", "training"]) == {"held out"}
     for suffix in ("png", "pdf", "parquet"):
         write(tmp_path / f"states.{suffix}", figure, table)
