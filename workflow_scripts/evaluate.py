@@ -4,13 +4,14 @@ from dig_core.files import load_arrays, read_json, save_arrays, write_json
 from dig_core.runtime import provenance, run, start
 from dig_core.settings.evaluation import Evaluation
 from dig_core.settings.validation import validated
+from dig_core.systems.evaluation_arrays import evaluation_arrays
+from dig_core.systems.metrics import cost_metrics
 from dig_core.systems.molecule import energies
 from dig_core.systems.molecule_density import density_metrics
-from dig_core.systems.molecule_evaluation import cost_metrics, evaluate
-from dig_core.systems.molecule_figures import evaluation_arrays
+from dig_core.systems.molecule_evaluation import evaluate
 from dig_core.systems.molecule_path_evaluation import path_metrics
-from dig_core.systems.molecule_series import read_sources
-from dig_core.systems.molecule_yardstick import Study
+from dig_core.systems.series import read_sources
+from dig_core.systems.yardstick import Study
 
 
 def main(job):

@@ -4,12 +4,12 @@ from dig_core.files import load_arrays, read_json, save_arrays, write_json
 from dig_core.runtime import provenance, run, start
 from dig_core.settings.protein_evaluation import ProteinLandscapes
 from dig_core.settings.validation import validated
-from dig_core.systems.molecule_evaluation import cost_metrics
-from dig_core.systems.molecule_figures import evaluation_arrays
-from dig_core.systems.molecule_series import Sources, of_target
-from dig_core.systems.molecule_yardstick import Study
+from dig_core.systems.evaluation_arrays import evaluation_arrays
+from dig_core.systems.metrics import cost_metrics
 from dig_core.systems.protein_evaluation import evaluate
 from dig_core.systems.protein_folding import folding_metrics
+from dig_core.systems.series import Sources, of_target
+from dig_core.systems.yardstick import Study
 
 
 def main(job):

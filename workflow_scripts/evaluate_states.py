@@ -4,10 +4,10 @@ from dig_core.files import load_arrays, read_json, save_arrays, write_json
 from dig_core.runtime import provenance, run, start
 from dig_core.settings.protein_evaluation import KnownStates
 from dig_core.settings.validation import validated
-from dig_core.systems.molecule_evaluation import cost_metrics
-from dig_core.systems.molecule_series import Sources
+from dig_core.systems.metrics import cost_metrics
 from dig_core.systems.protein_path_evaluation import evaluate_path
 from dig_core.systems.protein_states import Compared, evaluate
+from dig_core.systems.series import Sources
 
 
 def main(job):

@@ -8,7 +8,7 @@ from dig_core.files import load_arrays, save_arrays
 from dig_core.runtime import device, provenance, run, start
 from dig_core.systems.molecule import energies
 from dig_core.systems.molecule_path import interpolate_states, path_model
-from dig_core.systems.molecule_series import of_target
+from dig_core.systems.series import of_target
 
 
 def main(job):

@@ -7,7 +7,7 @@ from dig_core.files import load_arrays, write_json
 from dig_core.parallel import launched
 from dig_core.runtime import device, provenance, run, start
 from dig_core.systems import SYSTEMS
-from dig_core.systems.molecule_subset import with_kept
+from dig_core.systems.kept_frames import with_kept
 from dig_core.training import Material, train_system
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from dig_core.diffusion import processes
@@ -21,6 +21,7 @@ from dig_core.diffusion.losses import (
     unit_variance_weight,
 )
 from dig_core.structure import MolecularGraph
+from dig_core.systems.batches import frames_probabilities, indices_of_one_target
 from dig_core.systems.molecule_model import FIELD, diffusion_process, score
 from dig_core.units import thermal_energy_kj_per_mol
 
@@ -156,19 +157,6 @@ def denoising_loss(
     return loss, {part: values.to(device) for part, values in probabilities.items()}, scale
 
 
-def indices_of_one_target(indices: Int[Tensor, " batch"], sizes: Sequence[int]) -> tuple[int, Tensor]:
-    """The target of the first index, and the indices that belong to it, repeated to fill the batch.
-
-    Indices count through all targets, which have `sizes` frames. They follow that target's own weights; a repeated frame
-    gets noise of its own.
-    """
-    offsets = np.cumsum([0, *sizes])
-    target = int(np.searchsorted(offsets, int(indices[0]), side="right") - 1)
-    first, last = int(offsets[target]), int(offsets[target + 1])
-    own = indices[(indices >= first) & (indices < last)] - first
-    return target, own[torch.arange(len(indices), device=indices.device) % len(own)]
-
-
 def mean_free_frames(
     dataset: Mapping[str, np.ndarray], names: Iterable[str], scale_angstrom: float | None = None
 ) -> tuple[list[Float[Tensor, "frames atoms 3"]], float]:
@@ -180,14 +168,3 @@ def mean_free_frames(
     own = float(np.sqrt(np.mean([positions.square().mean().item() for positions in centred])))
     scale = scale_angstrom or own
     return [positions / scale for positions in centred], scale
-
-
-def frames_probabilities(weights: Sequence[Tensor], validation_fraction: float) -> dict[str, Tensor]:
-    """Probabilities of training and of validation frames; the validation frames are the last ones of each target."""
-    parts: dict[str, list[Tensor]] = {"train": [], "validation": []}
-    for own in weights:
-        border = min(len(own) - 1, max(1, round(len(own) * (1 - validation_fraction))))
-        is_validation = torch.arange(len(own)) >= border
-        for part, mask in (("train", ~is_validation), ("validation", is_validation)):
-            parts[part].append(own * mask / (own * mask).sum() / len(weights))
-    return {part: torch.cat(values) for part, values in parts.items()}

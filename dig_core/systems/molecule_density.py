@@ -23,9 +23,9 @@ from dig_core.evaluation.strata import (
 )
 from dig_core.evaluation.tight_reference import TightReference
 from dig_core.evaluation.torsions import torsion_angles
-from dig_core.systems.molecule_evaluation import population_error
-from dig_core.systems.molecule_series import Arrays, Series
-from dig_core.systems.molecule_yardstick import Scores, Study
+from dig_core.systems.metrics import population_error
+from dig_core.systems.series import Arrays, Series
+from dig_core.systems.yardstick import Scores, Study
 from dig_core.units import GAS_CONSTANT_KJ_PER_MOL_K, KJ_PER_KCAL, thermal_energy_kcal_per_mol
 
 FULL = (-180.0, 180.0)

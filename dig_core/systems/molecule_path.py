@@ -23,7 +23,7 @@ from dig_core.geometry import superposed
 from dig_core.runtime import progress
 from dig_core.systems.molecule_alignment import aligned, rmsd
 from dig_core.systems.molecule_model import FIELD, TrainedModel, trained_model
-from dig_core.systems.molecule_series import Arrays, Energy
+from dig_core.systems.series import Arrays, Energy
 
 # Each round halves the largest steps: the flow tears states apart, so that next to the barrier shares must lie very close.
 ROUNDS = 16

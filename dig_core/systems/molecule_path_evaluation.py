@@ -12,8 +12,8 @@ from jaxtyping import Float
 from dig_core.evaluation import pathways
 from dig_core.evaluation.landscape import Landscape
 from dig_core.evaluation.statistics import weighted_quantile
-from dig_core.systems.molecule_evaluation import Evaluated
-from dig_core.systems.molecule_yardstick import Scores, Study
+from dig_core.systems.metrics import Evaluated
+from dig_core.systems.yardstick import Scores, Study
 
 # A bin is low for a path up to so far above the saddle, an energy so far above the 99.9th percentile of dynamics.
 ABOVE_SADDLE_KCAL_PER_MOL = 2.0

@@ -4,7 +4,7 @@ Three kinds: denoising of weighted structures (the loss of the training itself),
 boundary (PIDP, DiG section 2.2), and forces as targets of the score at small noise.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -20,12 +20,8 @@ from dig_core.diffusion.fokker_planck import Potential, ReverseStep, potential_r
 from dig_core.diffusion.losses import Batch, Loss, unit_variance_weight
 from dig_core.pretraining import Emphasis, EnergyLoss, RelevantStructures
 from dig_core.structure import MolecularGraph
-from dig_core.systems.molecule_denoising import (
-    denoising_loss,
-    frames_probabilities,
-    indices_of_one_target,
-    mean_free_frames,
-)
+from dig_core.systems.batches import OverTargets, frames_probabilities
+from dig_core.systems.molecule_denoising import denoising_loss, mean_free_frames
 from dig_core.systems.molecule_model import FIELD, diffusion_process, score
 from dig_core.units import thermal_energy_kj_per_mol
 
@@ -102,19 +98,6 @@ class HarmonicForceLoss:
         force, moved = (torch.einsum("bcm,bc->bm", modes, x) for x in (self.forces[indices], shift))
         along = (force - curvatures * moved) / (1.0 + tau[:, None] ** 2 * curvatures)
         return torch.einsum("bcm,bm->bc", modes, along)
-
-
-@dataclass(frozen=True)
-class OverTargets:
-    """The loss of several molecules: every batch holds structures of one of them."""
-
-    losses: Sequence[Loss]
-    sizes: Sequence[int]
-
-    def __call__(self, model: nn.Module, batch: Batch) -> Float[Tensor, " batch"]:
-        """Loss of the structures with these indices, which count through all molecules."""
-        target, local = indices_of_one_target(batch.indices, self.sizes)
-        return self.losses[target](model, Batch(local, batch.generator, batch.progress))
 
 
 def pretraining_loss(

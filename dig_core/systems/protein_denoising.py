@@ -14,7 +14,7 @@ from dig_core.backbone import frames_of
 from dig_core.diffusion.losses import Batch, emphasis, noise_levels, unit_variance_residuals
 from dig_core.diffusion.processes import Process, State, mean_free
 from dig_core.structure import ResidueGraph
-from dig_core.systems.molecule_denoising import frames_probabilities
+from dig_core.systems.batches import frames_probabilities
 from dig_core.systems.protein_model import POSITIONS, ROTATIONS, diffusion_process, score
 
 

@@ -20,14 +20,10 @@ from dig_core.evaluation.proteins import (
     secondary_structure,
 )
 from dig_core.evaluation.torsions import torsion_angles
-from dig_core.systems.molecule_evaluation import (
-    Evaluated,
-    competitor_metrics,
-    share_with_interval,
-)
-from dig_core.systems.molecule_series import Arrays, Coordinates, Series, Sources, coordinates, series
-from dig_core.systems.molecule_yardstick import Scores, Study, yardstick
+from dig_core.systems.metrics import Evaluated, competitor_metrics, share_with_interval
 from dig_core.systems.protein import physical_filter
+from dig_core.systems.series import Arrays, Coordinates, Series, Sources, coordinates, series
+from dig_core.systems.yardstick import Scores, Study, yardstick
 
 SHAPES = 1000  # structures are enough for contacts and secondary structure
 Others = Mapping[str, tuple[Arrays, Arrays]]  # descriptor and training frames, by target

@@ -15,10 +15,10 @@ from dig_core.evaluation import folding
 from dig_core.evaluation.folding import FOLDED, UNFOLDED, Events
 from dig_core.evaluation.superposition import ca_rmsd
 from dig_core.settings.protein_evaluation import Folding
-from dig_core.systems.molecule_evaluation import share_with_interval, suffixed
-from dig_core.systems.molecule_series import Arrays, Series, Sources
-from dig_core.systems.molecule_yardstick import Scores, Study
+from dig_core.systems.metrics import share_with_interval, suffixed
 from dig_core.systems.protein_states import alphas_of, reached_metrics
+from dig_core.systems.series import Arrays, Series, Sources
+from dig_core.systems.yardstick import Scores, Study
 
 NAMES = {"folded": FOLDED, "unfolded": UNFOLDED}
 STABILITY = "free_energy_difference_folded_unfolded_kcal_per_mol"

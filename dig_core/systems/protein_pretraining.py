@@ -18,8 +18,7 @@ from dig_core.diffusion.losses import Loss
 from dig_core.diffusion.processes import Process, Score, mean_free
 from dig_core.pretraining import Emphasis, EnergyLoss, RelevantStructures
 from dig_core.structure import ResidueGraph
-from dig_core.systems.molecule_denoising import frames_probabilities
-from dig_core.systems.molecule_pretraining import OverTargets
+from dig_core.systems.batches import OverTargets, frames_probabilities
 from dig_core.systems.protein_denoising import denoising_loss, rigid_residues
 from dig_core.systems.protein_model import POSITIONS, ROTATIONS, diffusion_process, score
 from dig_core.units import thermal_energy_kj_per_mol

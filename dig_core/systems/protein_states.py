@@ -18,11 +18,11 @@ from dig_core.evaluation.proteins import ca_rmsd, radius_of_gyration_angstrom, r
 from dig_core.geometry import superposed
 from dig_core.rotations import exponential
 from dig_core.settings.protein_evaluation import CrystalNoise, KnownStates
-from dig_core.systems.molecule_evaluation import share_with_interval, suffixed
-from dig_core.systems.molecule_series import Arrays
-from dig_core.systems.molecule_yardstick import Scores
+from dig_core.systems.metrics import share_with_interval, suffixed
 from dig_core.systems.protein import physical_filter
 from dig_core.systems.protein_evaluation import validity_shares
+from dig_core.systems.series import Arrays
+from dig_core.systems.yardstick import Scores
 
 BASELINE = "baseline_crystal_noise"
 Alphas = Float[np.ndarray, "frames residues 3"]

@@ -12,8 +12,8 @@ from dig_core.evaluation.torsions import torsion_angles
 from dig_core.settings.evaluation import Evaluation
 from dig_core.settings.validation import validated
 from dig_core.systems.molecule_density import DIFFERENCE, density_metrics, flow_states
-from dig_core.systems.molecule_series import Series
-from dig_core.systems.molecule_yardstick import Study
+from dig_core.systems.series import Series
+from dig_core.systems.yardstick import Study
 from dig_core.units import GAS_CONSTANT_KJ_PER_MOL_K, thermal_energy_kcal_per_mol, thermal_energy_kj_per_mol
 from tests.molecules_for_tests import peptide
 

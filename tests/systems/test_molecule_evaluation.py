@@ -19,11 +19,12 @@ from dig_core.evaluation.torsions import graph_torsions, torsion_angles
 from dig_core.files import save_arrays
 from dig_core.settings.evaluation import Evaluation
 from dig_core.settings.validation import validated
+from dig_core.systems.evaluation_arrays import evaluation_arrays
+from dig_core.systems.metrics import cost_metrics
 from dig_core.systems.molecule import build
-from dig_core.systems.molecule_evaluation import cost_metrics, evaluate
-from dig_core.systems.molecule_figures import evaluation_arrays
-from dig_core.systems.molecule_series import Sources, of_target, read_sources, with_energies
-from dig_core.systems.molecule_yardstick import Study
+from dig_core.systems.molecule_evaluation import evaluate
+from dig_core.systems.series import Sources, of_target, read_sources, with_energies
+from dig_core.systems.yardstick import Study
 
 ENERGY = "potential_energy_kJ_per_mol"
 STATES = {

@@ -5,10 +5,10 @@ import pytest
 
 from dig_core.evaluation.landscape import Landscape, torsion_edges
 from dig_core.settings.evaluation import Evaluation
-from dig_core.systems.molecule_evaluation import Evaluated
+from dig_core.systems.metrics import Evaluated
 from dig_core.systems.molecule_path_evaluation import path_metrics
-from dig_core.systems.molecule_series import Series, coordinates
-from dig_core.systems.molecule_yardstick import Study
+from dig_core.systems.series import Series, coordinates
+from dig_core.systems.yardstick import Study
 from dig_core.units import thermal_energy_kcal_per_mol
 from tests.molecules_for_tests import peptide
 

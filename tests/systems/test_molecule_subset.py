@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from dig_core.evaluation.torsions import torsion_angles
-from dig_core.systems.molecule_subset import joined, subset, with_kept
+from dig_core.systems.kept_frames import joined, with_kept
+from dig_core.systems.molecule_subset import subset
 
 TORSION = np.array([[[0, 1, 2, 3], [1, 2, 3, 4]]])
 MOLECULE = {"backbone_torsions": TORSION}

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from dig_core.settings.evaluation import Evaluation
-from dig_core.systems.molecule_series import Sources, coordinates
-from dig_core.systems.molecule_yardstick import Study
 from dig_core.systems.protein_evaluation import evaluate, sequence_blind
+from dig_core.systems.series import Sources, coordinates
+from dig_core.systems.yardstick import Study
 from tests.backbones_for_tests import HELIX, STRAND, built
 from tests.proteins_for_tests import peptide
 

@@ -5,9 +5,9 @@ import pytest
 
 from dig_core.data.backbone_frames import condensed
 from dig_core.settings.protein_evaluation import Folding, ProteinLandscapes
-from dig_core.systems.molecule_series import Series, Sources
-from dig_core.systems.molecule_yardstick import Study
 from dig_core.systems.protein_folding import STABILITY, distances, folding_metrics
+from dig_core.systems.series import Series, Sources
+from dig_core.systems.yardstick import Study
 from tests.backbones_for_tests import HELIX, STRAND, built
 
 FOLDED, UNFOLDED = built([HELIX] * 10), built([STRAND] * 10)

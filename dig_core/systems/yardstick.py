@@ -1,4 +1,4 @@
-"""What the structures of a molecule are measured with: a study's settings, and landscapes and energies of the reference."""
+"""What structures are measured with: a study's settings, and landscapes and energies of the reference."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -12,7 +12,7 @@ from dig_core.evaluation.energy_distributions import EnergyReference, energy_ref
 from dig_core.evaluation.landscape import Landscape
 from dig_core.evaluation.statistics import TorsionRegion
 from dig_core.settings.evaluation import Evaluation
-from dig_core.systems.molecule_series import Coordinates, Series
+from dig_core.systems.series import Coordinates, Series
 
 SEED = 0
 Scores = dict[str, float | int]

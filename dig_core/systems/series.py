@@ -1,4 +1,4 @@
-"""Structures of a molecule as an evaluation sees them: torsions, points in a plane, weights, energies."""
+"""Structures as an evaluation sees them: torsions, points in a plane, weights, energies."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass

@@ -1,11 +1,11 @@
-"""What the figures of a molecule study need, as arrays: points, landscapes, representative structures."""
+"""What the figures of a study need, as arrays: points, landscapes, representative structures."""
 
 import numpy as np
 
 from dig_core.evaluation.landscape import Landscape
-from dig_core.systems.molecule_evaluation import Evaluated
-from dig_core.systems.molecule_series import Arrays, Coordinates, Series, Sources
-from dig_core.systems.molecule_yardstick import Study
+from dig_core.systems.metrics import Evaluated
+from dig_core.systems.series import Arrays, Coordinates, Series, Sources
+from dig_core.systems.yardstick import Study
 
 REPRESENTATIVES = 3
 

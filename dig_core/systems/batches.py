@@ -1,0 +1,48 @@
+"""How frames of several targets are drawn: probabilities, and batches of one target."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from dig_core.diffusion.losses import Batch, Loss
+
+
+@dataclass(frozen=True)
+class OverTargets:
+    """The loss of several molecules: every batch holds structures of one of them."""
+
+    losses: Sequence[Loss]
+    sizes: Sequence[int]
+
+    def __call__(self, model: nn.Module, batch: Batch) -> Float[Tensor, " batch"]:
+        """Loss of the structures with these indices, which count through all molecules."""
+        target, local = indices_of_one_target(batch.indices, self.sizes)
+        return self.losses[target](model, Batch(local, batch.generator, batch.progress))
+
+
+def indices_of_one_target(indices: Int[Tensor, " batch"], sizes: Sequence[int]) -> tuple[int, Tensor]:
+    """The target of the first index, and the indices that belong to it, repeated to fill the batch.
+
+    Indices count through all targets, which have `sizes` frames. They follow that target's own weights; a repeated frame
+    gets noise of its own.
+    """
+    offsets = np.cumsum([0, *sizes])
+    target = int(np.searchsorted(offsets, int(indices[0]), side="right") - 1)
+    first, last = int(offsets[target]), int(offsets[target + 1])
+    own = indices[(indices >= first) & (indices < last)] - first
+    return target, own[torch.arange(len(indices), device=indices.device) % len(own)]
+
+
+def frames_probabilities(weights: Sequence[Tensor], validation_fraction: float) -> dict[str, Tensor]:
+    """Probabilities of training and of validation frames; the validation frames are the last ones of each target."""
+    parts: dict[str, list[Tensor]] = {"train": [], "validation": []}
+    for own in weights:
+        border = min(len(own) - 1, max(1, round(len(own) * (1 - validation_fraction))))
+        is_validation = torch.arange(len(own)) >= border
+        for part, mask in (("train", ~is_validation), ("validation", is_validation)):
+            parts[part].append(own * mask / (own * mask).sum() / len(weights))
+    return {part: torch.cat(values) for part, values in parts.items()}
