@@ -77,7 +77,7 @@ def draw_distances(axes: Axes, arrays: Arrays) -> None:
     within = float(arrays["within_angstrom"])
     axes.axvline(within, color="0.4", linestyle=":", label=f"{within:g} Å")
     axes.set(xlabel="CA-RMSD (Å)", ylabel="density (1/Å)", xlim=(0.0, edges[-1]))
-    axes.legend(fontsize=6)
+    axes.legend(fontsize=6, loc="upper center")
 
 
 def seen(arrays: Arrays) -> dict[str, Float[np.ndarray, "states residues 3"]]:
