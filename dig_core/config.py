@@ -17,6 +17,7 @@ from dig_core.settings.description import describe
 from dig_core.settings.download import Download
 from dig_core.settings.fields import Settings, suggestion
 from dig_core.settings.protein import ProteinStudy
+from dig_core.settings.starting import expect_held_out, expect_same_network
 from dig_core.settings.study import Study
 from dig_core.settings.study_files import expect_files
 from dig_core.settings.validation import ConfigError, validated
@@ -177,12 +178,12 @@ def _loaded(path: Path, starting: tuple[Path, ...]) -> AnyStudy:
     study = validated_study(values, str(path))
     if not isinstance(study, AnalyticStudy):
         expect_files(study, path)
-        _expect_same_network(study, path, starting)
+        _expect_start(study, path, starting)
     return study
 
 
-def _expect_same_network(study: Study | ProteinStudy, path: Path, starting: tuple[Path, ...]) -> None:
-    """The network that the training starts from has the same kind and sizes."""
+def _expect_start(study: Study | ProteinStudy, path: Path, starting: tuple[Path, ...]) -> None:
+    """The network that the training starts from fits, and neither it nor what it started from has learned what is held out."""
     name = study.training.start_from
     if name is None:
         return
@@ -191,16 +192,13 @@ def _expect_same_network(study: Study | ProteinStudy, path: Path, starting: tupl
         hint = suggestion(name, [other.stem for other in path.parent.glob("*.yaml") if other != path])
         raise ConfigError(f"{where}: expected a study in {path.parent}; got {name!r}.{hint}")
     other = _loaded(file, (*starting, path))
-    if other.kind != study.kind:
-        raise ConfigError(
-            f"{where}: expected a study of kind {study.kind}; got {name!r}, of kind {other.kind}. Name another one"
-        )
-    own, theirs = (each.model.model_dump(exclude={"precision", "compile"}) for each in (study, other))
-    for key in own:
-        if own[key] != theirs[key]:
-            raise ConfigError(
-                f"{where}: expected the network of {name}, whose model.{key} is {theirs[key]}; got {own[key]}. Write the same model"
-            )
+    expect_same_network(study, name, other, where)
+    while True:
+        expect_held_out(study, name, other, where)
+        name = other.training.start_from
+        if name is None:
+            return
+        other = load_study(path.parent / f"{name}.yaml")
 
 
 def validated_study(values: Any, where: str) -> AnyStudy:

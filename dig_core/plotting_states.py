@@ -65,11 +65,12 @@ def draw_state(axes: Axes, arrays: Arrays, number: int) -> None:
 def draw_distances(axes: Axes, arrays: Arrays) -> None:
     """Distributions of the distance from each state: filled for samples, lines for the baseline, and the threshold."""
     limit = max(np.nanmax(arrays[f"{series}.rmsd_angstrom"]) for series in SERIES)
-    edges = np.linspace(0.0, 1.02 * limit, BINS + 1)
+    edges, highest = np.linspace(0.0, 1.02 * limit, BINS + 1), 0.0
     for number, name in enumerate(arrays["state_names"]):
         for series, label in SERIES.items():
             values = arrays[f"{series}.rmsd_angstrom"][number]
             density = np.histogram(values[np.isfinite(values)], edges)[0] / (len(values) * np.diff(edges))
+            highest = max(highest, density.max()) if series == "samples" else highest
             style = {"fill": True, "alpha": 0.55} if series == "samples" else {"linestyle": "--"}
             axes.stairs(
                 density, edges, color=STATES[number % len(STATES)], label=f"{label} to {name}", **style
@@ -77,7 +78,8 @@ def draw_distances(axes: Axes, arrays: Arrays) -> None:
     within = float(arrays["within_angstrom"])
     axes.axvline(within, color="0.4", linestyle=":", label=f"{within:g} Å")
     axes.set(xlabel="CA-RMSD (Å)", ylabel="density (1/Å)", xlim=(0.0, edges[-1]))
-    axes.legend(fontsize=6, loc="upper center")
+    axes.set_ylim(0.0, 1.15 * highest)  # the baseline, which is narrow, may go beyond
+    axes.legend(fontsize=6, loc="lower center", bbox_to_anchor=(0.5, 1.08), ncols=2)
 
 
 def seen(arrays: Arrays) -> dict[str, Float[np.ndarray, "states residues 3"]]:

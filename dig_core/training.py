@@ -175,6 +175,7 @@ def train_system(
         "molecules": hashes,
         "scale_angstrom": scale,
     }
+    description |= _earlier(pretrained, hashes)
     data = [dataset[key].tobytes() for key in sorted(dataset) if key != "provenance"]
     if pretrained:
         data += [value.numpy().tobytes() for value in pretrained["weights"].values()]
@@ -194,10 +195,21 @@ def train_system(
     return Result(weights, description, trainer.history, trainer.spent())
 
 
+def _earlier(pretrained: Mapping[str, Any] | None, hashes: Mapping[str, str]) -> dict[str, list[str]]:
+    """Hashes of what other studies have trained the network on before; nothing where there is none."""
+    if not pretrained:
+        return {}
+    known = {*pretrained.get("earlier_molecules", ()), *pretrained["molecules"].values()} - set(
+        hashes.values()
+    )
+    return {"earlier_molecules": sorted(known)} if known else {}
+
+
 def _taken_over(system: ModuleType, pretrained: Mapping[str, Any], settings: Mapping[str, Any]) -> Result:
     """A network as another study has trained it, where nothing is trained on; it still names the molecules that it was trained on."""
     load_weights(system.network(settings["model"]), pretrained)
-    known = {key: pretrained[key] for key in ("molecules", "scale_angstrom")}
+    names = ("molecules", "scale_angstrom", "earlier_molecules")
+    known = {key: pretrained[key] for key in names if key in pretrained}
     description = {"kind": settings["kind"], "settings": dict(settings), **known}
     return Result(dict(pretrained["weights"]), description, [], 0.0)
 

@@ -140,7 +140,8 @@ def reading_settings(wildcards):
         data["source"] != "trajectory"
         or CONFIG.studies[wildcards.system].kind == "protein"
     ):
-        return {"source": data["source"]}
+        kept = ("source", "discarded_ns")
+        return {key: data[key] for key in kept if key in data}
     return {key: data[key] for key in keys}
 
 

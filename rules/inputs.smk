@@ -176,7 +176,7 @@ def kept_files(wildcards):
 
 def exploration_file(wildcards):
     """Weighted structures of the pre-training of one target, where there are any."""
-    if not kept_files(wildcards):
+    if not kept_files(wildcards) or wildcards.target not in trained_targets(wildcards):
         return []
     return f"results/{wildcards.system}/{wildcards.target}/simulation/pretraining.npz"
 

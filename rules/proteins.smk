@@ -33,6 +33,7 @@ rule evaluate_protein:
         molecules=of_trained_targets("results/{system}/{target}/molecule.npz"),
         training="results/{system}/model/training.json",
         pretraining=pretraining_record,
+        exploration=exploration_file,
         runs=folding_runs,
         library=library(
             "evaluation/backbone_atoms.py",

@@ -297,6 +297,12 @@ def test_mistake_gives_one_line(tmp_path, path, value, told):
             PRETRAINING,
             ["denoising or fokker_planck in pretraining.loss.kind"],
         ),
+        (
+            "pretraining",
+            {**HOT_PRETRAINING, "loss": {**HOT_PRETRAINING["loss"], "narrowest": 0.0125}},
+            ["sigma_min of at most a third of pretraining.loss.narrowest, 0.0042; got 0.01"],
+        ),
+        ("data.discarded_ns", 10.0, ["discarded_ns below duration_ns, 10; got 10"]),
         ("data.subset", {"frames": 5}, ["data.subset.frames", "greater than or equal to 20"]),
         (
             "sampler.relaxation",
@@ -613,6 +619,26 @@ def test_what_a_training_starts_from_is_another_study_with_the_same_network(tmp_
         (
             {"based_on": "peptides", "training": {"start_from": "alanine"}},
             "expected a study of kind protein; got 'alanine'",
+        ),
+        (
+            {
+                "based_on": "peptides",
+                "temperature_K": 310.0,
+                "training": {"start_from": "peptides", "steps": 0},
+                "targets": {"ASGV": PEPTIDES["targets"]["ASGV"]},
+            },
+            "expected the temperature_K of peptides where training.steps is 0",
+        ),
+        (
+            {
+                "based_on": "peptides",
+                "training": {"start_from": "peptides"},
+                "targets": {
+                    "again": PEPTIDES["targets"]["SAPS"] | {"held_out": True},
+                    "new": {"sequence": "ACE-GLY-SER-ALA-NME"},
+                },
+            },
+            "expected a network that has not learned targets.again",
         ),
         (
             {"based_on": "peptides", "model": {"width": 48}, "training": {"start_from": "peptides"}},

@@ -77,6 +77,7 @@ def test_the_first_loss_is_that_of_the_averaged_weights_of_the_other_study(first
     torch.manual_seed(5)
     fresh = SYSTEMS[kind].network(own["model"]).state_dict()
     assert abs(first_loss(kind, fresh, checkpoint["scale_angstrom"]) - found) > 1e-4
+    assert result.description["earlier_molecules"] == list(checkpoint["molecules"].values())
     # Positions stay in the unit in which the first network has seen them; the restart point is of both.
     assert result.description["scale_angstrom"] == checkpoint["scale_angstrom"]
     assert not any(

@@ -152,6 +152,7 @@ def test_energies_come_first_and_few_frames_after_them(tiny):
     settings["structures"] |= {"duration_ns": 0.002, "frame_interval_ps": 0.1}
     settings |= {"steps": 8, "batch_size": 16, "warmup_steps": 2}
     study = {"based_on": "peptides_tiny", "data": {"subset": {"frames": 50}}, "pretraining": settings}
+    study["process"] = {"positions": {"sigma_min": 0.003}, "rotations": {"sigma_min": 0.004}}
     (folder / "config/systems/hot.yaml").write_text(yaml.safe_dump(study | {"training": {"steps": 20}}))
     shutil.copytree(
         tiny,

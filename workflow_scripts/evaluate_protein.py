@@ -20,10 +20,18 @@ def main(job):
         name: (load_arrays(file), of_target(dataset, name))
         for name, file in zip(job.params.trained, job.input.molecules, strict=True)
     }
-    own = load_arrays(job.input.floor) if job.input.floor else trained[target][1]
+    frames = trained[target][1] if target in trained else None
+    own = load_arrays(job.input.floor) if job.input.floor else frames
     files = (job.input.molecule, job.input.samples, job.input.reference)
     molecule, samples, reference = map(load_arrays, files)
-    sources = Sources(molecule, samples, own, reference)
+    sources = Sources(
+        molecule,
+        samples,
+        own,
+        reference,
+        exploration=load_arrays(job.input.exploration) if job.input.exploration else None,
+        trained_frames=frames if job.input.floor else None,
+    )
     others = {name: arrays for name, arrays in trained.items() if name != target}
     settings = validated(ProteinLandscapes, job.params.evaluation, "evaluation")
     study = Study(settings, temperature_K)

@@ -54,6 +54,19 @@ class ProteinSimulate(ProteinDynamics):
     competitor_duration_ns: None = Field(None, description="Always null: none is run")
     tight_reference: None = Field(None, description="Always null: there is none")
     subset: FirstFrames | None = Field(None, description="Train on the first frames only; null: on all")
+    discarded_ns: float = Field(
+        0.0,
+        ge=0.0,
+        description="Beginning of each replica that is left out, in ns: while it still remembers where it started",
+    )
+
+    @model_validator(mode="after")
+    def _something_is_left(self) -> Self:
+        if self.discarded_ns >= self.duration_ns:
+            raise ValueError(
+                f"expected discarded_ns below duration_ns, {self.duration_ns:g}; got {self.discarded_ns:g}. Discard less"
+            )
+        return self
 
     def dynamics(self, replica: str) -> ProteinDynamics:
         """Return the settings of one run: replica '1', '2', ..."""
@@ -178,6 +191,7 @@ class ProteinStudy(Settings):
             raise ValueError(
                 f"expected data.source: simulate where there is pretraining; got {self.data.source}. Write pretraining: null"
             )
+        self._expect_fine_noise()
         form = getattr(own.loss, "form", "score")
         for key, value, known in (
             ("structures.kind", own.structures.kind, ("hot_dynamics", "parallel_tempering")),
@@ -210,6 +224,18 @@ class ProteinStudy(Settings):
                     " Name the file with its folded structure, or write evaluation.folded: null"
                 )
         return self
+
+    def _expect_fine_noise(self) -> None:
+        """Forces are the score only where the noise is finer than the stiffest vibration."""
+        if self.pretraining.loss.kind != "fokker_planck":
+            return
+        finest = self.pretraining.loss.narrowest / 3.0
+        found = self.process.positions.sigma_min
+        if found > finest:
+            raise ValueError(
+                f"expected process.positions.sigma_min of at most a third of pretraining.loss.narrowest, {finest:.2g}; got {found:g}."
+                " Forces are the score where the noise is narrower than bonds"
+            )
 
     @model_validator(mode="after")
     def _some_targets_train(self) -> Self:

@@ -17,6 +17,7 @@ FLOORS = (
     ("training", "noise_floor"),
     ("competitor", "equal_cost_md"),
     ("exploration", "exploration"),
+    ("trained_frames", "trained_frames"),
     ("baseline", "baseline_sequence_blind"),
 )
 

@@ -35,7 +35,7 @@ from dig_core.systems.molecule import PROTOCOL_SETTINGS, topology_pdb
 from dig_core.systems.molecule_model import accelerated
 from dig_core.systems.protein_denoising import denoising_loss
 from dig_core.systems.protein_model import network, trained_model
-from dig_core.units import ANGSTROM_PER_NM
+from dig_core.units import ANGSTROM_PER_NM, PS_PER_NS
 
 # What a kind of system offers to the jobs; see dig_core.systems.
 __all__ = [
@@ -166,12 +166,14 @@ def read_frames(
 ) -> dict[str, np.ndarray]:
     """Backbones of replicas, simulated with all atoms, bundled as N, CA and C or read from a user's files, with `weights` and `frame_interval_ps`.
 
-    Where data.source is structures, the frames are the known structures, each with the same weight, and no interval lies between them.
+    The first `data.discarded_ns` of every replica are left out. Where data.source is structures, the frames are the known structures, each with the same weight, and no interval lies between them.
     """
     if data.get("source") == "structures":
         states = protein["state_positions_angstrom"]
         return {"positions_angstrom": states, "weights": np.full(len(states), 1.0 / len(states))}
-    replicas = [replica_corners(file, len(protein["residue_types"])) for file in files]
+    whole = [replica_corners(file, len(protein["residue_types"])) for file in files]
+    discarded_ps = PS_PER_NS * data.get("discarded_ns", 0.0)
+    replicas = [(own[round(discarded_ps / interval_ps) :], interval_ps) for own, interval_ps in whole]
     counts = np.array([len(positions) for positions, _ in replicas])
     return {
         "positions_angstrom": np.concatenate([rebuilt(positions, protein) for positions, _ in replicas]),

@@ -38,6 +38,9 @@ def evaluate(sources: Sources, others: Others, study: Study) -> Evaluated:
     compared = {"samples": series(sources.samples, plane, correlated=False)}
     for name in ("training", "reference"):
         compared[name] = series(getattr(sources, name), plane, correlated=True)
+    for name in ("exploration", "trained_frames"):
+        if (arrays := getattr(sources, name)) is not None:
+            compared[name] = series(arrays, plane, correlated=True)
     if (blind := sequence_blind(others, plane)) is not None:
         compared["baseline"] = blind
     count = len(compared["samples"].weights)

@@ -25,7 +25,7 @@ class Sources:
 
     `training` has the keys of `reference`, those of the dataset without the target's name. `samples` has
     `potential_energy_kJ_per_mol` where energies are wanted; `relaxed` are the same structures after their relaxation, `exploration` the weighted
-    structures of the pre-training.
+    structures of the pre-training, `trained_frames` those that the network was trained on where these are only some of `training`.
     """
 
     molecule: Arrays
@@ -36,6 +36,7 @@ class Sources:
     tight_reference: TightReference | None = None
     relaxed: Arrays | None = None
     exploration: Arrays | None = None
+    trained_frames: Arrays | None = None
 
 
 def read_sources(

@@ -224,6 +224,9 @@ def test_replicas_become_backbones_with_equal_weights(start, tmp_path):
     found = protein.read_frames([tmp_path / "1.npz", tmp_path / "2.npz"], [], {}, arrays, held_out=False)
     assert found["frame_interval_ps"] == 0.5 and found["weights"].tolist() == [0.25] * 4
     assert np.abs(found["positions_angstrom"][3] - 5.0 - arrays["positions_angstrom"]).max() < 2e-3
+    later = protein.read_frames([tmp_path / "1.npz"], [], {"discarded_ns": 0.0005}, arrays, held_out=False)
+    np.testing.assert_array_equal(later["positions_angstrom"], found["positions_angstrom"][1:2])
+    assert later["weights"].tolist() == [1.0]
 
 
 def test_a_network_draws_sequences_that_it_has_not_seen():

@@ -79,6 +79,16 @@ def test_the_reference_itself_is_nearly_without_fault():
     )
 
 
+def test_what_the_network_was_given_is_scored_beside_what_it_draws():
+    """A few frames of one state cover less than all of the replica; structures of the pre-training are a row of their own."""
+    few = {**sources().training, **backbones(walk(1, 700)[:40])}
+    given = replace(sources(), trained_frames=few, exploration=sources().reference)
+    found = evaluate(given, {}, study()).metrics
+    assert found["coverage_trained_frames"] < 0.7 * found["coverage_noise_floor"]
+    assert found["jensen_shannon_nats_exploration"] < found["jensen_shannon_nats_trained_frames"]
+    assert "coverage_trained_frames" not in of_the_reference()
+
+
 def test_scrambled_torsions_are_far_from_the_noise_floor():
     random = np.random.default_rng(4)
     scrambled = replace(sources(), samples=backbones(random.uniform(-180.0, 180.0, (400, 3, 2))))

@@ -85,6 +85,32 @@ def test_few_events_in_either_replica_are_not_enough(capsys):
     assert found["populations_converged"] is False and "have not converged" in capsys.readouterr().out
 
 
+def test_events_that_the_temperature_of_the_study_never_sees_do_not_count_for_its_populations(capsys):
+    """A walker that flickers at the higher temperature, beside one that stays folded at the study's: twenty events there, none here."""
+    rmsd = np.stack([np.ones(100), np.where(np.arange(100) % 5 < 3, 1.0, 6.0)], axis=1)
+    walkers = np.tile([0, 1], (100, 1))
+    run = replica(frames(np.ones(100, dtype=bool), 2)) | {"walkers": walkers, "rmsd_angstrom": rmsd}
+    found = metrics(hops(100, 100, 1.0), hops(100, 100, 1.0), hops(2, 100), runs=[run, run])
+    assert found["folding_events_training"] == 19 and found["unfolding_events_training"] == 20
+    assert found["folding_events_training_at_the_temperature"] == 0
+    assert found["populations_converged"] is False and "have not converged" in capsys.readouterr().out
+    # Nothing is known of the error of its populations then.
+    assert "population_folded_training" in found and "population_folded_training_ci_low" not in found
+    assert "population_folded_ci_low" in found
+
+
+def test_events_are_seen_by_walkers_that_come_back_in_the_other_state():
+    """Two walkers take turns at the study's temperature for ten rounds each; each changes its state while it is away."""
+    turns = np.arange(400) // 10
+    walkers = np.stack([turns % 2, 1 - turns % 2], axis=1)
+    rmsd = np.where((turns // 2) % 2 == 0, 1.0, 6.0)[:, None].repeat(2, axis=1)
+    run = replica(frames(rmsd[:, 0] < 2.0, 2)) | {"walkers": walkers, "rmsd_angstrom": rmsd}
+    found = metrics(hops(2, 100), hops(2, 100), hops(2, 100), runs=[run, run])
+    # Each walker is there in 20 stretches, folded and unfolded in turn: 19 changes, ten of them unfolding.
+    assert found["unfolding_events_training_at_the_temperature"] == 20
+    assert found["folding_events_training_at_the_temperature"] == 18
+
+
 def test_what_never_unfolds_has_no_stability():
     found = metrics(hops(50, 1000, 1.0), hops(50, 1000), hops(2, 100))
     assert f"{STABILITY}_training" not in found and found["population_folded_training"] == 1.0
