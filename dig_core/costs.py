@@ -9,6 +9,7 @@ import itertools
 import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from dig_core.settings.analytic import AnalyticStudy, AnyStudy
@@ -61,7 +62,9 @@ UNKNOWN_ATOMS = 3000  # of a file that is not there yet
 SAFETY = 4.0
 # Jobs that save before a time limit and go on in the next try ask for a day at most.
 LONGEST_MINUTES = 24 * 60
-GO_ON = ("simulate", "simulate_competitor", "pretrain", "train", "sample", "sample_shard")
+GO_ON = (
+    "simulate", "simulate_competitor", "simulate_pretraining", "pretrain", "train", "sample", "sample_shard",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -225,16 +228,19 @@ def memory_MB(rule: str, study: AnyStudy) -> int:
 def _bytes_of_structures(rule: str, study: Structures) -> float:
     """Of frames and samples, with the copies that are made of them."""
     atoms, data = _atoms(study), study.data
+    trained = [own for own in study.targets.values() if not getattr(own, "held_out", False)]
+    joins = rule in ("prepare", "train")
     if data.source == "simulate":
         replica = 1000.0 * data.duration_ns / data.frame_interval_ps * atoms * BYTES_PER_POSITION
         frames = replica * (1 if rule == "simulate" else data.replicas)
     elif data.source == "structures":
         frames = max(len(target.states) for target in study.targets.values()) * atoms * BYTES_PER_POSITION
     elif isinstance(study, ProteinStudy):
-        frames = max(map(_bytes_of_trajectory, study.targets.values()))
+        sizes = [_bytes_of_trajectory(own) for own in (trained if joins else study.targets.values())]
+        frames = sum(sizes) / max(1, len(trained)) if joins else max(sizes)
     else:
         frames = _bytes_of_files(data.files)
-    frames *= len(study.targets) if rule in ("prepare", "train") else 1
+    frames *= len(trained) if joins else 1
     samples = study.sampler.samples * atoms * BYTES_PER_POSITION
     return COPIES * (frames * (rule in HOLD_FRAMES) + samples * (rule in HOLD_SAMPLES))
 
@@ -318,7 +324,7 @@ def _target_atoms(target: Target | ProteinTarget) -> int:
     if getattr(target, "states", None):
         return max(_file_residues(Path(state.pdb)) for state in target.states.values()) * AVERAGE_RESIDUE
     if target.pdb and Path(target.pdb).is_file():
-        return sum(line.startswith((b"ATOM", b"HETATM")) for line in _lines(Path(target.pdb)))
+        return _atom_lines(Path(target.pdb), Path(target.pdb).stat().st_mtime_ns)
     if getattr(target, "fasta", None) and Path(target.fasta).is_file():
         letters = sum(len(line.strip()) for line in _lines(Path(target.fasta)) if not line.startswith(b">"))
         return AVERAGE_RESIDUE * letters
@@ -329,7 +335,17 @@ def _file_residues(path: Path) -> int:
     """Residues of a structure file, from the lines of CA in all of its chains."""
     if not path.is_file():
         return UNKNOWN_ATOMS // AVERAGE_RESIDUE
+    return _alpha_lines(path, path.stat().st_mtime_ns)
+
+
+@cache  # each of many rules asks again
+def _alpha_lines(path: Path, changed: int) -> int:
     return sum(line.startswith(b"ATOM") and b" CA " in line for line in _lines(path))
+
+
+@cache
+def _atom_lines(path: Path, changed: int) -> int:
+    return sum(line.startswith((b"ATOM", b"HETATM")) for line in _lines(path))
 
 
 def _lines(path: Path) -> list[bytes]:

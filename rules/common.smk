@@ -94,8 +94,17 @@ def setting(*keys):
 
 
 def as_built(target):
-    """Settings of a target without its transition, which is only compared with: no molecule is built anew for it."""
-    return {key: value for key, value in target.items() if key != "transition"}
+    """Settings of a target without what does not change it: no molecule is built, and nothing simulated, anew for these."""
+    values = {k: v for k, v in target.items() if k not in ("transition", "held_out")}
+    if values.get("trajectory"):
+        keys = "topology", "selection", "number_offset"
+        known = {key: values["trajectory"][key] for key in keys}
+        # The first frame is only looked at where no structure is named.
+        first = (
+            {} if target["pdb"] else {"replicas": target["trajectory"]["replicas"][:1]}
+        )
+        values["trajectory"] = known | first
+    return values
 
 
 def trained_targets(wildcards):
@@ -150,6 +159,14 @@ def training_settings(wildcards):
     values = dict(SETTINGS[wildcards.system]["training"])
     values.pop("start_from")
     return values
+
+
+def pretraining_settings(wildcards):
+    """Settings of the training that hold for the pre-training as well: what it states itself takes their place."""
+    study = SETTINGS[wildcards.system]
+    own = study["pretraining"] or {}
+    values = training_settings(wildcards)
+    return {key: value for key, value in values.items() if key not in own}
 
 
 def run_settings(wildcards):

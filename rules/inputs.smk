@@ -33,7 +33,8 @@ def target_sources(wildcards):
     if study.kind == "molecule" and data.source == "trajectory":
         own = [data.topology, data.files[0]]
     elif data.source == "trajectory":
-        own = [target.trajectory.topology, target.trajectory.replicas[0][0]]
+        first = [] if target.pdb else [target.trajectory.replicas[0][0]]
+        own = [target.trajectory.topology, *first]
     own += [state.pdb for state in (getattr(target, "states", None) or {}).values()]
     own += [getattr(target, key, None) for key in ("fasta", "embeddings")]
     return [file for file in [target.pdb, *own] if file]

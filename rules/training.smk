@@ -24,7 +24,7 @@ rule pretrain:
         model=setting("model"),
         process=setting("process"),
         pretraining=setting("pretraining"),
-        training=training_settings,
+        training=pretraining_settings,
         temperature_K=setting("temperature_K"),
         partial="results/{system}/model/pretrained.partial.pt",
     script:

@@ -302,6 +302,11 @@ def test_mistake_gives_one_line(tmp_path, path, value, told):
             {**HOT_PRETRAINING, "loss": {**HOT_PRETRAINING["loss"], "narrowest": 0.0125}},
             ["sigma_min of at most a third of pretraining.loss.narrowest, 0.0042; got 0.01"],
         ),
+        (
+            "pretraining",
+            {**HOT_PRETRAINING, "structures": {**HOT_PRETRAINING["structures"], "frame_interval_ps": 0.21}},
+            ["pretraining.structures.frame_interval_ps to be a multiple of data.timestep_fs"],
+        ),
         ("data.discarded_ns", 10.0, ["discarded_ns below duration_ns, 10; got 10"]),
         ("data.subset", {"frames": 5}, ["data.subset.frames", "greater than or equal to 20"]),
         (

@@ -37,8 +37,12 @@ def test_what_is_folded_is_counted_in_samples_and_in_both_replicas(tiny):
         assert found[f"population_unfolded{ending}"] == pytest.approx((away > 1.0).mean())
         assert len(positions) == (360 if ending else 200)  # the first tenth of a replica is left out
         # A replica's numbers have an interval where it went to and fro often enough.
-        assert (f"population_folded{ending}_ci_low" in found) is (not ending or found["populations_converged"])
-    assert found["population_folded_ci_low"] <= found["population_folded"] <= found["population_folded_ci_high"]
+        assert (f"population_folded{ending}_ci_low" in found) is (
+            not ending or found["populations_converged"]
+        )
+    assert (
+        found["population_folded_ci_low"] <= found["population_folded"] <= found["population_folded_ci_high"]
+    )
     assert found["best_rmsd_folded_angstrom"] == pytest.approx(away.min())
     assert {"coverage_noise_floor", "free_energy_mae_kcal_per_mol_noise_floor"} <= set(found)
     # Half a minute of training has learned that residues are bonded.

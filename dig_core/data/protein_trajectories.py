@@ -4,6 +4,7 @@ Residues are matched by number and letter, so that another protein, or another n
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ TIMED = {
 }  # of others mdtraj counts frames
 CHUNK = 1000  # frames read at a time
 SHOWN = 5  # residues in a message
+ROUNDED = 0.1  # of the interval: more says nothing of it
 # Bonds N-CA and CA-C, which are 1.46 and 1.52, and C-N of the next residue, 1.33, with what vibrations and bad models leave.
 BONDS_ANGSTROM = (1.0, 2.2)
 
@@ -51,14 +53,13 @@ def replica_frames(
             do not differ.
     """
     _expect_times(files, trajectory)
-    rows = corner_atoms(_topology(trajectory), trajectory, protein)
-    times, corners = _used_frames(files, trajectory, rows)
+    times, corners = _used_frames(files, trajectory, _picked(trajectory, protein))
     told = f"{files[0]} to {files[-1]}" if len(files) > 1 else files[0]
     _expect_moving_chain(corners, protein, told)
     interval_ps = _interval_ps(times, files, trajectory)
     return {
         "positions_angstrom": corners.reshape(len(corners), -1, 3),
-        "backbone_indices": np.arange(3 * len(rows)).reshape(-1, 3),
+        "backbone_indices": np.arange(3 * corners.shape[1]).reshape(-1, 3),
         "time_ps": interval_ps * np.arange(1, len(corners) + 1),
     }
 
@@ -67,10 +68,14 @@ def first_corners(
     trajectory: Mapping[str, Any], protein: Mapping[str, np.ndarray]
 ) -> Float[np.ndarray, "residues 3 3"]:
     """N, CA and C of the residues in the first frame of the first run (Angstrom); raises as `replica_frames`."""
-    rows = corner_atoms(_topology(trajectory), trajectory, protein)
-    file = trajectory["replicas"][0][0]
+    picked, file = _picked(trajectory, protein), trajectory["replicas"][0][0]
     frame = load(mdtraj.load_frame, file, top=trajectory["topology"], index=0)
-    return _corners(whole(frame.atom_slice(np.sort(rows.ravel()))), rows)[0]
+    return _corners(frame.atom_slice(picked.read), picked)[0]
+
+
+def expect_residues(trajectory: Mapping[str, Any], protein: Mapping[str, np.ndarray]) -> None:
+    """Raise ValueError unless the topology has the residues of the protein; no frame is read."""
+    corner_atoms(_topology(trajectory), trajectory, protein)
 
 
 def corner_atoms(
@@ -95,6 +100,30 @@ def corner_atoms(
             f"expected the sequence of the target in {path}; got {_some(other)}. Correct number_offset, or use the topology of this protein"
         )
     return np.array([_corner_atoms(found[number], path) for number in wanted])
+
+
+@dataclass(frozen=True)
+class Picked:
+    """Atoms that are read, in the order of the file, and N, CA and C of the residues that are kept.
+
+    The backbones of all selected residues are read: a chain that the box has cut is put together along its bonds, also those of a loop that the
+    target lacks.
+    """
+
+    read: Int[np.ndarray, " atoms"]
+    rows: Int[np.ndarray, "residues 3"]
+
+
+def _picked(trajectory: Mapping[str, Any], protein: Mapping[str, np.ndarray]) -> Picked:
+    topology = _topology(trajectory)
+    rows = corner_atoms(topology, trajectory, protein)
+    backbones = [
+        atom.index
+        for residue in _numbered(topology, trajectory).values()
+        for atom in residue.atoms
+        if atom.name in BACKBONE
+    ]
+    return Picked(np.union1d(backbones, rows.ravel()), rows)
 
 
 def _topology(trajectory: Mapping[str, Any]) -> mdtraj.Topology:
@@ -134,31 +163,29 @@ def _corner_atoms(residue: Any, path: str) -> list[int]:
 
 
 def _used_frames(
-    files: Sequence[str], trajectory: Mapping[str, Any], rows: Int[np.ndarray, "residues 3"]
+    files: Sequence[str], trajectory: Mapping[str, Any], picked: Picked
 ) -> tuple[np.ndarray, np.ndarray]:
     """Times in ps and corners of every `stride`-th frame from `first_frame` on, counted through all files."""
     seen, parts = 0, []
     for file in files:
         chosen = _first_used(seen, trajectory["first_frame"], trajectory["stride"]), trajectory["stride"]
-        count, *part = load(_read, file, top=trajectory["topology"], rows=rows, chosen=chosen)
+        count, *part = load(_read, file, top=trajectory["topology"], picked=picked, chosen=chosen)
         seen, parts = seen + count, [*parts, part]
     times, corners = zip(*parts, strict=True)
     return np.concatenate(times), np.concatenate(corners)
 
 
-def _read(
-    file: str, top: str, rows: Int[np.ndarray, "residues 3"], chosen: tuple[int, int]
-) -> tuple[int, np.ndarray, np.ndarray]:
+def _read(file: str, top: str, picked: Picked, chosen: tuple[int, int]) -> tuple[int, np.ndarray, np.ndarray]:
     """Number of frames of a file, and times and corners of the chosen ones: the first, and each `stride` after it."""
     mdtraj.load_frame(file, 0, top=top)  # which compares the numbers of atoms; a part of them is read unseen
-    count, times, corners = 0, [np.zeros(0)], [np.zeros((0, *rows.shape, 3))]
-    for chunk in mdtraj.iterload(file, top=top, atom_indices=np.sort(rows.ravel()), chunk=CHUNK):
+    count, times, corners = 0, [np.zeros(0)], [np.zeros((0, *picked.rows.shape, 3), dtype=np.float32)]
+    for chunk in mdtraj.iterload(file, top=top, atom_indices=picked.read, chunk=CHUNK):
         used = chunk[_first_used(count, *chosen) :: chosen[1]]
         count += len(chunk)
         if len(used):
             times.append(used.time)
-            corners.append(_corners(whole(used), rows))
-    return count, np.concatenate(times), np.concatenate(corners).astype(np.float32)
+            corners.append(_corners(used, picked))
+    return count, np.concatenate(times), np.concatenate(corners)
 
 
 def _first_used(begin: int, first: int, stride: int) -> int:
@@ -166,11 +193,9 @@ def _first_used(begin: int, first: int, stride: int) -> int:
     return first - begin if begin < first else (first - begin) % stride
 
 
-def _corners(
-    frames: mdtraj.Trajectory, rows: Int[np.ndarray, "residues 3"]
-) -> Float[np.ndarray, "frames residues 3 3"]:
-    """Positions in Angstrom, of a trajectory of the atoms of the rows alone, which keep the order of the file."""
-    return ANGSTROM_PER_NM * frames.xyz[:, np.searchsorted(np.sort(rows.ravel()), rows)]
+def _corners(frames: mdtraj.Trajectory, picked: Picked) -> Float[np.ndarray, "frames residues 3 3"]:
+    """Positions in Angstrom, float32, of a trajectory of the atoms that are read."""
+    return np.float32(ANGSTROM_PER_NM) * whole(frames).xyz[:, np.searchsorted(picked.read, picked.rows)]
 
 
 def _expect_moving_chain(
@@ -221,13 +246,18 @@ def _interval_ps(times: np.ndarray, files: Sequence[str], trajectory: Mapping[st
     steps = np.diff(times.astype(np.float64))
     interval = float(np.median(steps))
     rounding = 4 * np.finfo(np.float32).eps * np.abs(times).max()
-    uneven = int((np.abs(steps - interval) > max(1e-3 * abs(interval), rounding)).sum())
-    if interval <= 0 or uneven >= len(files):
+    even = np.abs(steps - interval) <= max(1e-3 * abs(interval), rounding)
+    if interval > 0 and rounding > ROUNDED * interval:
+        raise ValueError(
+            f"expected times that tell frames {interval:g} ps apart in {files[0]}; got times of up to {np.abs(times).max():g} ps in single precision."
+            " Write frame_interval_ps, the time between two frames"
+        )
+    if interval <= 0 or (~even).sum() >= len(files):
         raise ValueError(
             f"expected times in equal steps in {files[0]}; got steps of {steps.min():g} to {steps.max():g} ps. Write frame_interval_ps, the time"
             " between two frames"
         )
-    return interval
+    return float(steps[even].mean())  # the median alone has the rounding of one step
 
 
 def _some(items: Sequence[str]) -> str:

@@ -7,7 +7,7 @@ import mdtraj
 import numpy as np
 from jaxtyping import Float
 
-from dig_core.data.datasets import load
+from dig_core.data.datasets import load, whole
 from dig_core.data.protein_trajectories import corner_atoms
 from dig_core.units import ANGSTROM_PER_NM
 
@@ -24,6 +24,6 @@ def transition_alphas(
     Raises:
         FileNotFoundError, ValueError: files that cannot be read, and residues that are not those of the protein.
     """
-    trajectory = load(mdtraj.load, transition["trajectory"], top=transition["topology"])
+    trajectory = whole(load(mdtraj.load, transition["trajectory"], top=transition["topology"]))
     alphas = corner_atoms(trajectory.topology, transition, protein)[:, 1]
     return trajectory.xyz[:, alphas].astype(np.float64) * ANGSTROM_PER_NM

@@ -5,7 +5,8 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 
 from dig_core.settings.fields import Fraction, Seed, Settings, expect_multiple
-from dig_core.settings.tempering import Tempering
+from dig_core.settings.tempering import Tempering, expect_rounds
+from dig_core.units import PS_PER_FS
 
 
 class HotDynamics(Settings):
@@ -40,6 +41,7 @@ class ParallelTempering(Tempering):
         expect_multiple(
             "exchange_interval_ps", self.exchange_interval_ps, "frame_interval_ps", self.frame_interval_ps
         )
+        expect_rounds(self, self.duration_ns)
         return self
 
 
@@ -97,3 +99,11 @@ class Pretraining(Settings):
                 " Use biased_dynamics or parallel_tempering"
             )
         return self
+
+
+def expect_whole_steps(pretraining: Pretraining, timestep_fs: float) -> None:
+    """Raise ValueError unless structures are a whole number of integration steps apart."""
+    interval = pretraining.structures.frame_interval_ps
+    expect_multiple(
+        "pretraining.structures.frame_interval_ps", interval, "data.timestep_fs", timestep_fs * PS_PER_FS
+    )

@@ -7,11 +7,11 @@ from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, model_va
 from dig_core.settings.data import Dynamics
 from dig_core.settings.fields import Fraction, Name, Settings, expect_multiple, suggestion
 from dig_core.settings.network import Blocks, BrownianRotations, Training, VarianceExploding
-from dig_core.settings.pretraining import Pretraining
+from dig_core.settings.pretraining import Pretraining, expect_whole_steps
 from dig_core.settings.protein_evaluation import KnownStates, ProteinEvaluation
 from dig_core.settings.protein_targets import ProteinTarget
 from dig_core.settings.sampling import Sampler, StatePath
-from dig_core.settings.tempering import Tempering, expect_higher
+from dig_core.settings.tempering import Tempering, expect_higher, expect_rounds
 
 
 class ProteinDynamics(Dynamics):
@@ -32,6 +32,7 @@ class ProteinDynamics(Dynamics):
             key = "tempering.exchange_interval_ps"
             expect_multiple(key, interval, "frame_interval_ps", self.frame_interval_ps)
             expect_multiple("checkpoint_interval_ps", self.checkpoint_interval_ps, key, interval)
+            expect_rounds(self.tempering, self.duration_ns)
         return self
 
 
@@ -191,6 +192,7 @@ class ProteinStudy(Settings):
             raise ValueError(
                 f"expected data.source: simulate where there is pretraining; got {self.data.source}. Write pretraining: null"
             )
+        expect_whole_steps(own, self.data.timestep_fs)
         self._expect_fine_noise()
         form = getattr(own.loss, "form", "score")
         for key, value, known in (

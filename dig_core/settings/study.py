@@ -8,7 +8,7 @@ from dig_core.settings.data import Simulate, Target, Trajectory
 from dig_core.settings.evaluation import Evaluation
 from dig_core.settings.fields import Name, Settings, suggestion
 from dig_core.settings.network import Model, Training, VarianceExploding, VariancePreserving
-from dig_core.settings.pretraining import Pretraining
+from dig_core.settings.pretraining import Pretraining, expect_whole_steps
 from dig_core.settings.sampling import Density, Interpolation, Sampler
 from dig_core.settings.tempering import expect_higher
 
@@ -75,6 +75,7 @@ class Study(Settings):
                 "expected data.source: simulate where there is pretraining, whose dynamics takes its settings;"
                 f" got {self.data.source}. Write pretraining: null"
             )
+        expect_whole_steps(self.pretraining, self.data.timestep_fs)
         if self.pretraining.structures.kind == "biased_dynamics" and self.data.bias is None:
             raise ValueError(
                 "expected data.bias where pretraining has biased_dynamics; got null. State the bias, or use"

@@ -6,6 +6,7 @@ from typing import Self
 from pydantic import Field, PositiveFloat, model_validator
 
 from dig_core.settings.fields import Settings
+from dig_core.units import PS_PER_NS
 
 
 class Tempering(Settings):
@@ -24,6 +25,15 @@ class Tempering(Settings):
                 f"expected higher_temperatures_K to rise; got {', '.join(f'{own:g}' for own in ladder)}. Sort them"
             )
         return self
+
+
+def expect_rounds(tempering: Tempering, duration_ns: float) -> None:
+    """Raise ValueError unless the replicas exchange at least once."""
+    if duration_ns * PS_PER_NS < tempering.exchange_interval_ps:
+        raise ValueError(
+            f"expected duration_ns of at least one exchange_interval_ps, {tempering.exchange_interval_ps:g} ps; got {duration_ns:g} ns."
+            " Run longer"
+        )
 
 
 def expect_higher(tempering: Tempering, temperature_K: float, key: str) -> None:

@@ -88,8 +88,10 @@ def _of_trajectory(target: Mapping[str, Any]) -> tuple[app.Topology, dict[str, n
     """What `build` returns for a protein whose dynamics the user has; without a PDB file it starts from the first frame."""
     protein = _chain(proteins.read_protein(target))
     topology, descriptor = _described(protein)
-    first = protein_trajectories.first_corners(target["trajectory"], descriptor)
-    start = first if protein.backbone_angstrom is None else protein.backbone_angstrom
+    protein_trajectories.expect_residues(target["trajectory"], descriptor)
+    start = protein.backbone_angstrom
+    if start is None:
+        start = protein_trajectories.first_corners(target["trajectory"], descriptor)
     return topology, descriptor | {"positions_angstrom": rebuilt(start[None], descriptor)[0]}
 
 
@@ -172,6 +174,11 @@ def read_frames(
         states = protein["state_positions_angstrom"]
         return {"positions_angstrom": states, "weights": np.full(len(states), 1.0 / len(states))}
     whole = [replica_corners(file, len(protein["residue_types"])) for file in files]
+    if len(intervals := sorted({interval_ps for _, interval_ps in whole})) > 1:
+        raise ValueError(
+            f"expected the same time between frames in all replicas; got {intervals[0]:g} to {intervals[-1]:g} ps. Write frame_interval_ps, or"
+            " give trajectories that were saved alike"
+        )
     discarded_ps = PS_PER_NS * data.get("discarded_ns", 0.0)
     replicas = [(own[round(discarded_ps / interval_ps) :], interval_ps) for own, interval_ps in whole]
     counts = np.array([len(positions) for positions, _ in replicas])

@@ -105,6 +105,12 @@ def test_a_chain_that_the_box_has_cut_is_put_together(own, tmp_path):
     expected = corners(own, own[2]).reshape(24, -1, 3).astype(float)
     apart, wanted = (np.linalg.norm(x[:, :, None] - x[:, None], axis=-1) for x in (found, expected))
     assert np.abs(apart - wanted).max() < 0.03
+    # Also over a residue that the trajectory has and the target has not.
+    ends = {
+        "sequence": np.array("AS"), "residue_indices": np.array([1, 3]), "chain_indices": np.array([0, 0]),
+    }  # fmt: skip
+    lacking = replica_frames([str(tmp_path / "cut.xtc")], options(own), ends)["positions_angstrom"]
+    np.testing.assert_array_equal(lacking, found.reshape(24, 3, 3, 3)[:, [0, 2]].reshape(24, 6, 3))
     trajectory(own, cut, np.arange(24)).save(str(tmp_path / "unknown.xtc"))
     with pytest.raises(ValueError, match=r"expected bonds of the backbone .* that the box has not cut"):
         read(own, tmp_path / "unknown.xtc")
@@ -244,3 +250,15 @@ def test_a_real_trajectory_leads_from_one_crystal_structure_to_the_other():
     alphas = found["positions_angstrom"].reshape(98, 214, 3, 3)[:, :, 1].astype(float)
     closed, opened = (ca_rmsd(alphas, end) for end in ends)
     assert closed[0] < 1.0 < 6.0 < opened[0] and opened[-1] < 1.0 < 6.0 < closed[-1]
+
+
+def test_times_that_single_precision_does_not_tell_apart_are_asked_for(own, tmp_path):
+    """From a millisecond on such times have steps of 64 ps: frames 1,000 ps apart have a mean interval, those 200 ps apart must be stated."""
+    begin = 1.0e9
+    for interval in (1000.0, 200.0):
+        trajectory(own, own[2], begin + interval * np.arange(24)).save(str(tmp_path / f"{interval:g}.xtc"))
+    with pytest.raises(
+        ValueError, match=r"expected times that tell frames 1\d\d ps apart .* Write frame_interval_ps"
+    ):
+        read(own, tmp_path / "200.xtc")
+    assert read(own, tmp_path / "200.xtc", frame_interval_ps=200.0)["time_ps"][0] == 200.0

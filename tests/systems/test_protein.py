@@ -227,6 +227,11 @@ def test_replicas_become_backbones_with_equal_weights(start, tmp_path):
     later = protein.read_frames([tmp_path / "1.npz"], [], {"discarded_ns": 0.0005}, arrays, held_out=False)
     np.testing.assert_array_equal(later["positions_angstrom"], found["positions_angstrom"][1:2])
     assert later["weights"].tolist() == [1.0]
+    save_arrays(tmp_path / "2.npz", {}, **replica | {"time_ps": np.array([1.0, 2.0])})
+    with pytest.raises(
+        ValueError, match=r"expected the same time between frames in all replicas; got 0\.5 to 1 ps"
+    ):
+        protein.read_frames([tmp_path / "1.npz", tmp_path / "2.npz"], [], {}, arrays, held_out=False)
 
 
 def test_a_network_draws_sequences_that_it_has_not_seen():
