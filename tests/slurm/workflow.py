@@ -76,4 +76,4 @@ def slow_training(folder: Path, seconds: float) -> None:
 
 def slow_simulation(folder: Path, seconds: float) -> None:
     """Every chunk takes longer, without work for the processor."""
-    insert(folder / "dig_core/data/simulation.py", "phase, steps = chunk", f"time.sleep({seconds})")
+    insert(folder / "dig_core/data/chunks.py", "arrays = chunk(index)", f"time.sleep({seconds})")
