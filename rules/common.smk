@@ -12,7 +12,7 @@ os.environ.update(
     PYTHONPATH=f"{workflow.basedir}{os.pathsep}{os.getenv('PYTHONPATH', '')}"
 )
 
-from dig_core import costs
+from dig_core import costs, job_memory
 from dig_core.config import plain, read_config, seeded_name
 from dig_core.settings.validation import ConfigError
 
@@ -237,7 +237,7 @@ def memory(rule_name):
     """Return a resource function: memory in MB, estimated from the settings; retries ask for two and three times as much."""
     # Not ever more: a long training is sent again at every time limit, and no node has ten times the memory.
     return lambda wildcards, attempt: min(attempt, 3) * estimated(
-        costs.memory_MB, rule_name, wildcards.system
+        job_memory.memory_MB, rule_name, wildcards.system
     )
 
 

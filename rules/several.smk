@@ -24,7 +24,7 @@ for system, number, targets in several_targets():
                 mem_mb=lambda wildcards, attempt, base=base, system=system: min(
                     attempt, 3
                 )
-                * estimated(costs.memory_MB, base, system),
+                * estimated(job_memory.memory_MB, base, system),
                 runtime=min(
                     len(jobs) * estimated(costs.runtime_minutes, base, system),
                     costs.LONGEST_MINUTES,

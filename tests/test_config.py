@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from dig_core import costs
+from dig_core import costs, job_memory
 from dig_core.config import load_config, load_study, main, plain, schema
 from dig_core.settings.description import describe
 from dig_core.settings.fields import RESERVED_NAMES
@@ -525,7 +525,9 @@ def test_known_structures_are_described_and_cost_what_their_residues_do(tmp_path
         assert costs.cost(rule, shipped).seconds > 5 * costs.cost(rule, tiny).seconds
     rules = ("build_states", "prepare", "train", "sample", "interpolate_states", "evaluate_states")
     rules += ("figure_states", "figure_pathway_states")
-    assert all(costs.memory_MB(rule, tiny) >= 2000 and costs.runtime_minutes(rule, tiny) for rule in rules)
+    assert all(
+        job_memory.memory_MB(rule, tiny) >= 2000 and costs.runtime_minutes(rule, tiny) for rule in rules
+    )
     long = tiny.model_copy(update={"sampler": tiny.sampler.model_copy(update={"samples": 10_000})})
     assert costs.cost("evaluate_states", long).seconds > 500.0
     more = shipped.interpolation.model_copy(update={"points": 10 * shipped.interpolation.points})
@@ -534,7 +536,9 @@ def test_known_structures_are_described_and_cost_what_their_residues_do(tmp_path
         costs.cost("interpolate_states", dense).seconds
         > 3 * costs.cost("interpolate_states", shipped).seconds
     )
-    assert costs.memory_MB("interpolate_states", dense) > costs.memory_MB("interpolate_states", shipped)
+    assert job_memory.memory_MB("interpolate_states", dense) > job_memory.memory_MB(
+        "interpolate_states", shipped
+    )
     none = shipped.model_copy(update={"interpolation": None})
     assert costs.cost("interpolate_states", none) == costs.Cost(0.0, 0.0)
 
@@ -730,8 +734,10 @@ def test_costs_of_own_trajectories_follow_their_files(tmp_path):
         values = changed("targets", {"one": {"sequence": "GAS", "trajectory": runs}}, PEPTIDES)
         return load_study(write(tmp_path, "mine", values | {"data": {"source": "trajectory"}}))
 
-    every, tenth = (costs.memory_MB("prepare", own(stride)) - costs.LIBRARIES_MB for stride in (1, 10))
-    assert every == pytest.approx(costs.COPIES * 80 * 4 * 3 / 16, abs=1)
+    every, tenth = (
+        job_memory.memory_MB("prepare", own(stride)) - job_memory.LIBRARIES_MB for stride in (1, 10)
+    )
+    assert every == pytest.approx(job_memory.COPIES * 80 * 4 * 3 / 16, abs=1)
     assert tenth == pytest.approx(every / 10, abs=1)
     seconds = [costs.cost("read_trajectory", own(stride)).seconds for stride in (1, 10)]
     assert seconds == [costs.SECONDS_TO_START + 40e6 / costs.BYTES_READ_PER_SECOND] * 2
@@ -914,9 +920,9 @@ def test_memory_grows_with_atoms_frames_and_batch():
         for part, change in (("data", {"duration_ns": 2000.0}), ("training", {"batch_size": 3200}))
     )
     for rule in ("prepare", "train", "evaluate", "simulate"):
-        assert costs.memory_MB(rule, long) > 10_000 > costs.memory_MB(rule, tiny) >= 2000
-    assert costs.memory_MB("train", wide) > costs.memory_MB("train", tiny) + 500
-    assert costs.memory_MB("sample", wide) == costs.memory_MB("sample", tiny)
+        assert job_memory.memory_MB(rule, long) > 10_000 > job_memory.memory_MB(rule, tiny) >= 2000
+    assert job_memory.memory_MB("train", wide) > job_memory.memory_MB("train", tiny) + 500
+    assert job_memory.memory_MB("sample", wide) == job_memory.memory_MB("sample", tiny)
 
 
 def test_costs_of_proteins_follow_their_residues(tmp_path):
@@ -941,9 +947,9 @@ def test_costs_of_proteins_follow_their_residues(tmp_path):
     per_step = (
         4.0 * 256 * 4 * 20 * (8 * 20 * 3 + 20 * 96)
     )  # bytes: batch, layers, nodes, scores and activations
-    frames = costs.memory_MB("train", studies[0]) - 1e-6 * per_step
-    assert frames == pytest.approx(costs.memory_MB("prepare", studies[0]), abs=1.0)
-    assert costs.memory_MB("evaluate_protein", peptides) > costs.memory_MB("sample", peptides)
+    frames = job_memory.memory_MB("train", studies[0]) - 1e-6 * per_step
+    assert frames == pytest.approx(job_memory.memory_MB("prepare", studies[0]), abs=1.0)
+    assert job_memory.memory_MB("evaluate_protein", peptides) > job_memory.memory_MB("sample", peptides)
 
 
 def test_only_work_that_goes_on_is_cut_at_a_day():

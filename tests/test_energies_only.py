@@ -18,7 +18,7 @@ from test_config import mistake, write
 from test_tiny_study import checkout, snakemake
 from test_workflow import jobs
 
-from dig_core import costs
+from dig_core import costs, job_memory
 from dig_core.config import load_config, load_study
 from dig_core.evaluation.expectations import of_target
 from dig_core.files import load_arrays, load_provenance
@@ -91,7 +91,7 @@ def test_description_and_cost_follow_from_the_settings():
     )
     assert "3 training(s) each" in describe(study)
     assert costs.cost("pretrain_density", study).seconds > 3 * costs.cost("pretrain_density", tiny).seconds
-    assert costs.memory_MB("pretrain_density", study) == 2000
+    assert job_memory.memory_MB("pretrain_density", study) == 2000
 
 
 def test_dry_run_has_a_job_per_target_form_and_seed(tmp_path):

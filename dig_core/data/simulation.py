@@ -15,7 +15,7 @@ import openmm
 import openmm.app as app
 import openmm.unit as unit
 
-from dig_core.data.chunks import Arrays, Chunks, chunks_of, expect_finite, restart_point
+from dig_core.data.chunks import Arrays, Chunk, Chunks, chunks_of, expect_finite, restart_point
 from dig_core.units import ANGSTROM_PER_NM, PS_PER_FS, PS_PER_NS, thermal_energy_kj_per_mol
 
 EQUILIBRATION_PS = 20.0
@@ -99,7 +99,8 @@ def simulate(
     plan = chunk_plan(protocol)
     chunks = chunks_of(folder, len(plan), system, positions, protocol)
 
-    def start(last: Arrays):
+    def start(last: Arrays) -> Chunk:
+        """What runs a chunk, from where the last one ended."""
         run = _start(system, topology, positions, protocol, last)
         return lambda index: _run_chunk(run, plan[index])
 

@@ -14,7 +14,7 @@ import numpy as np
 import openmm
 import openmm.unit as unit
 
-from dig_core.data.chunks import Arrays, Chunks, chunks_of, expect_finite, restart_point
+from dig_core.data.chunks import Arrays, Chunk, Chunks, chunks_of, expect_finite, restart_point
 from dig_core.data.simulation import EQUILIBRATION_PS, Protocol, equilibrate, langevin
 from dig_core.units import ANGSTROM_PER_NM, PS_PER_NS, thermal_energy_kj_per_mol
 
@@ -70,7 +70,8 @@ def parallel_tempering(
     rounds = chunk_rounds(ladder)
     chunks = chunks_of(folder, len(rounds), system, positions, (ladder, tuple(observed)))
 
-    def start(last: Arrays):
+    def start(last: Arrays) -> Chunk:
+        """What runs a chunk, from where the last one ended."""
         run = _start(system, positions, ladder, last)
         return lambda index: _run_chunk(run, rounds[index], observed)
 

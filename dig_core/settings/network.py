@@ -1,6 +1,6 @@
 """Settings of the score network, of the diffusion process, and of the training on frames."""
 
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 
@@ -54,6 +54,15 @@ class VariancePreserving(Settings):
     )
 
 
+def _expect_ordered(noise: Any) -> Any:
+    """The smallest noise is below the largest."""
+    if noise.sigma_min >= noise.sigma_max:
+        raise ValueError(
+            f"expected sigma_min < sigma_max; got {noise.sigma_min} and {noise.sigma_max}. Swap them"
+        )
+    return noise
+
+
 class VarianceExploding(Settings):
     """Variance-exploding diffusion; noise in units of the data's standard deviation."""
 
@@ -61,13 +70,7 @@ class VarianceExploding(Settings):
     sigma_min: PositiveFloat = Field(description="Smallest noise, in standard deviations of the data")
     sigma_max: PositiveFloat = Field(description="Largest noise, in standard deviations of the data")
 
-    @model_validator(mode="after")
-    def _ordered(self) -> Self:
-        if self.sigma_min >= self.sigma_max:
-            raise ValueError(
-                f"expected sigma_min < sigma_max; got {self.sigma_min} and {self.sigma_max}. Swap them"
-            )
-        return self
+    _ordered = model_validator(mode="after")(_expect_ordered)
 
 
 class BrownianRotations(Settings):
@@ -77,13 +80,7 @@ class BrownianRotations(Settings):
     sigma_min: PositiveFloat = Field(description="Smallest noise in radians")
     sigma_max: float = Field(gt=0.0, le=4.0, description="Largest noise in radians; 2.3 are the paper's")
 
-    @model_validator(mode="after")
-    def _ordered(self) -> Self:
-        if self.sigma_min >= self.sigma_max:
-            raise ValueError(
-                f"expected sigma_min < sigma_max; got {self.sigma_min} and {self.sigma_max}. Swap them"
-            )
-        return self
+    _ordered = model_validator(mode="after")(_expect_ordered)
 
 
 class Training(Settings):

@@ -13,13 +13,13 @@ from dig_core.diffusion.losses import Batch, Loss
 
 @dataclass(frozen=True)
 class OverTargets:
-    """The loss of several molecules: every batch holds structures of one of them."""
+    """The loss of several targets: every batch holds structures of one of them."""
 
     losses: Sequence[Loss]
     sizes: Sequence[int]
 
     def __call__(self, model: nn.Module, batch: Batch) -> Float[Tensor, " batch"]:
-        """Loss of the structures with these indices, which count through all molecules."""
+        """Loss of the structures with these indices, which count through all targets."""
         target, local = indices_of_one_target(batch.indices, self.sizes)
         return self.losses[target](model, Batch(local, batch.generator, batch.progress))
 

@@ -67,6 +67,7 @@ def population_metrics(found: Int[np.ndarray, " frames"], study: Study, series: 
     """Populations of both states and the free energy between them, with intervals; those of independent samples by Wilson."""
 
     def scores(chosen: np.ndarray) -> Scores:
+        """Of the structures with these indices."""
         shares = {f"population_{name}": float((found[chosen] == code).mean()) for name, code in NAMES.items()}
         return shares | {STABILITY: folding.stability_kcal_per_mol(found[chosen], study.temperature_K)}
 

@@ -16,8 +16,6 @@ from dig_core.systems.protein_states import Compared, alphas_of, known_alphas
 
 Arrays = Mapping[str, np.ndarray]
 Alphas = Float[np.ndarray, "frames residues 3"]
-# So near to a point of the path a frame of the transition counts as passed.
-NEAR_ANGSTROM = 3.0
 
 
 def evaluate_path(paths: Arrays, protein: Arrays, transition: Mapping[str, Any] | None) -> Compared:
@@ -30,11 +28,10 @@ def evaluate_path(paths: Arrays, protein: Arrays, transition: Mapping[str, Any] 
 
 
 def along_transition(paths: Arrays, protein: Arrays, frames: Alphas) -> Compared:
-    """How near points of paths come to the frames of a transition (Angstrom), and frames to points.
+    """How near points of paths come to the frames of a transition (Angstrom).
 
     Returns:
-        Metrics: mean and largest distance of a point from the frame nearest to it, and the share of frames within NEAR_ANGSTROM of a point,
-        for both paths; how near the frames come to both ends. Arrays: `transition.rmsd_to_ends_angstrom` [frames, 2].
+        Metrics: mean and largest distance of a point from the frame nearest to it, for both paths; how near the frames come to both ends. Arrays: `transition.rmsd_to_ends_angstrom` [frames, 2].
     """
     names = [str(name) for name in paths["state_names"]]
     ends = np.stack([ca_rmsd(frames, known_alphas(protein)[name]) for name in names], axis=1)
@@ -43,10 +40,7 @@ def along_transition(paths: Arrays, protein: Arrays, frames: Alphas) -> Compared
         metrics[f"transition_best_rmsd_{name}_angstrom"] = float(away.min())
     for series, suffix in SERIES.items():
         points = alphas_of(paths[f"{series}_positions_angstrom"], protein)
-        away = np.stack([ca_rmsd(frames, point) for point in points])
-        nearest = away.min(axis=1)
+        nearest = np.array([ca_rmsd(frames, point).min() for point in points])
         metrics[f"path_transition_rmsd_mean_angstrom{suffix}"] = float(nearest.mean())
         metrics[f"path_transition_rmsd_max_angstrom{suffix}"] = float(nearest.max())
-        near = (away.min(axis=0) <= NEAR_ANGSTROM).mean()
-        metrics[f"transition_within_{NEAR_ANGSTROM:g}_angstrom_fraction{suffix}"] = float(near)
     return Compared(metrics, {"transition.rmsd_to_ends_angstrom": ends})

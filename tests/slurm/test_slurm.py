@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import torch
 
-from dig_core import costs
+from dig_core import job_memory
 from dig_core.config import load_study
 from dig_core.files import load_arrays
 from tests.slurm.cluster import wait_for
@@ -136,7 +136,7 @@ def test_a_job_out_of_memory_is_sent_again_with_more(cluster, finished, tmp_path
     states, memory = zip(*cluster.jobs(folder, "%T", "%m"), strict=True)
     assert states[0] != "COMPLETED" and states[1] == "COMPLETED" and len(states) == 2
     first, second = (int(re.sub(r"\D", "", text)) for text in memory)
-    estimated = costs.memory_MB("sample", load_study(folder / "config/systems/tiny.yaml"))
+    estimated = job_memory.memory_MB("sample", load_study(folder / "config/systems/tiny.yaml"))
     assert (first, second) == (estimated, 2 * estimated)
     assert same_arrays(folder / SAMPLES, finished / SAMPLES, "positions_angstrom", "valid")
 
