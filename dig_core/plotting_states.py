@@ -79,7 +79,7 @@ def draw_distances(axes: Axes, arrays: Arrays) -> None:
     axes.axvline(within, color="0.4", linestyle=":", label=f"{within:g} Å")
     axes.set(xlabel="CA-RMSD (Å)", ylabel="density (1/Å)", xlim=(0.0, edges[-1]))
     axes.set_ylim(0.0, 1.15 * highest)  # the baseline, which is narrow, may go beyond
-    axes.legend(fontsize=6, loc="lower center", bbox_to_anchor=(0.5, 1.08), ncols=2)
+    axes.legend(fontsize=6, loc="lower center", bbox_to_anchor=(0.5, 1.13), ncols=2)
 
 
 def seen(arrays: Arrays) -> dict[str, Float[np.ndarray, "states residues 3"]]:
