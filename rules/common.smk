@@ -14,6 +14,7 @@ os.environ.update(
 
 from dig_core import costs, job_memory
 from dig_core.config import plain, read_config, seeded_name
+from dig_core.settings.bundled import bundled_replica, simulation_settings
 from dig_core.settings.validation import ConfigError
 
 

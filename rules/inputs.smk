@@ -52,20 +52,28 @@ def replica_files(system, target, held_out):
     data = CONFIG.studies[system].data
     if data.source == "structures":
         return []  # they are in the descriptor
-    if getattr(data, "bundled", None):
-        names = [f"{target}_{replica}.npz" for replica in range(1, data.replicas + 1)]
-        files = library(*[f"data/bundled/{data.bundled}/{name}" for name in names])
-    elif CONFIG.studies[system].kind == "protein" and data.source == "trajectory":
+    if CONFIG.studies[system].kind == "protein" and data.source == "trajectory":
         replicas = CONFIG.studies[system].targets[target].trajectory.replicas
         folder = f"results/{system}/{target}/trajectory"
         files = [f"{folder}/{k}.npz" for k in range(1, len(replicas) + 1)]
     elif simulated(system):
         folder = f"results/{data.simulations_of or system}/{target}/simulation"
-        files = [f"{folder}/{replica}.npz" for replica in range(1, data.replicas + 1)]
+        replicas = [str(k) for k in range(1, data.replicas + 1)]
+        files = [
+            bundled_file(system, target, k) or f"{folder}/{k}.npz" for k in replicas
+        ]
     else:
         files = list(data.files)
     # One file alone gives both: its last part is held out.
     return files[-1:] if held_out else files[:-1] or files
+
+
+def bundled_file(system, target, replica):
+    """A simulated replica that comes with the project; None where it does not."""
+    study = CONFIG.studies[system]
+    if study.kind != "protein" or bundled_replica(study, target, replica) is None:
+        return None
+    return library(f"data/bundled/{study.data.bundled}/{target}_{replica}.npz")[0]
 
 
 def run_files(wildcards):

@@ -150,6 +150,7 @@ rule condense_frames:
         frames="results/{system}/{target}/simulation/{replica}.npz",
     output:
         corners="results/{system}/{target}/bundled_{replica}.npz",
+        made_with="results/{system}/{target}/bundled_{replica}.json",
     log:
         "results/logs/condense_frames/{system}_{target}_{replica}.log",
     wildcard_constraints:
@@ -161,7 +162,8 @@ rule condense_frames:
         mem_mb=memory("condense_frames"),
         runtime=minutes("condense_frames"),
     params:
-        data=dynamics_settings,
-        temperature_K=setting("temperature_K"),
+        made_with=lambda w: simulation_settings(
+            CONFIG.studies[w.system], w.target, w.replica
+        ),
     script:
         "../workflow_scripts/condense_frames.py"

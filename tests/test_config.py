@@ -269,7 +269,7 @@ def test_mistake_gives_one_line(tmp_path, path, value, told):
         ("targets.SAPS", {"fasta": "nowhere.fasta"}, ["nowhere.fasta", "found none"]),
         ("targets.SAPS", {"pdb": "nowhere.cif"}, ["nowhere.cif", "found none"]),
         ("targets", {"all_atoms": {"sequence": "GA"}}, ["targets.all_atoms", "Rename it"]),
-        ("data.bundled", "nowhere", ["data.bundled", "in nowhere; got none of", "Write null"]),
+        ("data.bundled", "nowhere", ["data.bundled", "expected one of ['peptides']", "Write null"]),
         ("data.constraints", "all_bonds", ["data.constraints", "'all_bonds'"]),
         ("data.replicas", 1, ["data.replicas", "greater than or equal to 2"]),
         ("data.bias", {"torsions": ["phi"]}, ["data.bias"]),

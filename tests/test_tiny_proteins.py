@@ -127,13 +127,12 @@ def test_everything_is_there_and_tells_what_it_took(tiny):
 
 def test_condensed_replicas_give_the_same_frames(tiny):
     """What may be bundled with the project: read in place of the simulations, to 0.001 Angstrom."""
-    files = [f"results/peptides_tiny/{HELD_OUT}/bundled_{replica}.npz" for replica in (1, 2)]
-    folder = tiny.parents[1]
-    snakemake(folder, *files)
+    folder, results = tiny.parents[1], f"results/peptides_tiny/{HELD_OUT}"
+    snakemake(folder, *[f"{results}/bundled_{replica}.npz" for replica in (1, 2)])
     bundled = folder / "dig_core/data/bundled/own"
     bundled.mkdir()
-    for replica, file in enumerate(files, start=1):
-        (folder / file).rename(bundled / f"{HELD_OUT}_{replica}.npz")
+    for file in (folder / results).glob("bundled_*"):
+        file.rename(bundled / file.name.replace("bundled", HELD_OUT))
     (folder / "config/systems/own.yaml").write_text(
         "based_on: peptides_tiny\ntargets: {GAA: {sequence: ACE-GLY-ALA-ALA-NME}}\ndata: {bundled: own}\n"
     )

@@ -96,14 +96,9 @@ def jobs(said: str) -> dict[str, int]:
 
 
 def bundled_names() -> set[str]:
-    """Files of data/bundled that shipped studies name: histograms, and the replicas of proteins."""
+    """Histograms of data/bundled that shipped studies name."""
     studies = [yaml.safe_load(path.read_text()) for path in (ROOT / "config/systems").glob("*.yaml")]
-    names = {study.get("data", {}).get("tight_reference") for study in studies} - {None}
-    for study in (study for study in studies if study.get("data", {}).get("bundled")):
-        data = study["data"]
-        replicas = range(1, data["replicas"] + 1)
-        names |= {f"{data['bundled']}/{target}_{k}" for target in study["targets"] for k in replicas}
-    return names
+    return {study.get("data", {}).get("tight_reference") for study in studies} - {None}
 
 
 @pytest.fixture
@@ -123,9 +118,8 @@ def workflow(tmp_path):
         (tmp_path / "workflow_scripts" / f"{name}.py").write_text(f'"""Stand-in for {name}."""{SCRIPT}')
     (tmp_path / "dig_core/data/bundled").mkdir(parents=True)
     for name in bundled_names():
-        file = tmp_path / f"dig_core/data/bundled/{name}.npz"
-        file.parent.mkdir(exist_ok=True)
-        file.write_text("histogram or replica")
+        (tmp_path / f"dig_core/data/bundled/{name}.npz").write_text("histogram")
+    (tmp_path / "dig_core/data/bundled/peptides").symlink_to(ROOT / "dig_core/data/bundled/peptides")
     (tmp_path / "dig_core/plotting.py").touch()
     return tmp_path
 
@@ -343,25 +337,36 @@ def embeddings_study(workflow: Path) -> str:
 
 
 def test_bundled_replicas_of_proteins_are_read_and_not_simulated(workflow):
-    study = workflow / "config/systems/own.yaml"
-    study.write_text("based_on: peptides_tiny\ndata: {bundled: own}\n")
-    alone = ("--config", "studies=[own]", "figures={figure_2a: []}", "--", "own")
-    assert "expected backbones of every replica in own; got none of AGA_1.npz" in snakemake(
-        workflow, "-n", *alone, status=1
+    """Replicas of just these settings; those of another sequence or another duration are simulated."""
+    study, alone = (
+        workflow / "config/systems/own.yaml",
+        ("--config", "studies=[own]", "figures={figure_2a: []}"),
     )
-    folder = workflow / "dig_core/data/bundled/own"
-    folder.mkdir()
-    for target in ("AGA", "GAG", "GAA"):
-        for replica in (1, 2):
-            (folder / f"{target}_{replica}.npz").touch()
-    said = snakemake(workflow, "-n", *alone)
-    assert "simulate" not in jobs(said) and jobs(said)["prepare_reference"] == 3
+    study.write_text("based_on: peptides\n")
+    said = snakemake(workflow, "-n", *alone, "--", "own")
+    assert "simulate" not in jobs(said) and jobs(said)["prepare_reference"] == 11
     trained, held_out = (
         re.search(rf"^rule {rule}:\n +input: (.*)$", said, re.MULTILINE)[1]
         for rule in ("prepare", "prepare_reference")
     )
-    assert set(re.findall(r"own/\w+_(\d)\.npz", trained)) == {"1"}
-    assert re.findall(r"own/\w+_(\d)\.npz", held_out) == ["2"]
+    assert set(re.findall(r"peptides/\w+_(\d)\.npz", trained)) == {"1"}
+    assert re.findall(r"peptides/\w+_(\d)\.npz", held_out) == ["2"]
+    for change in (
+        "data: {duration_ns: 20.0}",
+        "temperature_K: 310.0",
+        "targets: {SAPS: {sequence: ACE-SER-NME}}",
+    ):
+        study.write_text(f"based_on: peptides\n{change}\n")
+        said = jobs(snakemake(workflow, "-n", *alone, "--", "own"))
+        assert said["simulate"] == (2 if "targets" in change else 22)
+    study.write_text(
+        "based_on: peptides\ntargets: {new: {sequence: GAGA}, SAPS: {sequence: ACE-SER-ALA-PRO-SER-NME}}\n"
+    )
+    assert jobs(snakemake(workflow, "-n", *alone, "--", "own"))["simulate"] == 2
+    study.write_text("based_on: peptides\ndata: {bundled: peptide}\n")
+    assert "expected one of ['peptides']; got 'peptide'. Did you mean" in snakemake(
+        workflow, "-n", *alone, "--", "own", status=1
+    )
 
 
 def test_a_run_its_report_and_what_runs_again(workflow):

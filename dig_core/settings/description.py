@@ -1,6 +1,7 @@
 """A study in one line."""
 
 from dig_core.settings.analytic import AnalyticStudy, AnyStudy
+from dig_core.settings.bundled import bundled_share
 from dig_core.settings.protein import ProteinStructures, ProteinStudy
 from dig_core.settings.study import Study
 
@@ -33,8 +34,14 @@ def _source(study: Study | ProteinStudy) -> str:
     bias = "metadynamics" if data.bias else "plain dynamics"
     if tempering := getattr(data, "tempering", None):
         bias = f"parallel tempering at {1 + len(tempering.higher_temperatures_K)} temperatures"
-    bundled = " (bundled)" if getattr(data, "bundled", None) else ""
-    return f"{data.replicas} x {data.duration_ns:g} ns of {bias}{bundled}"
+    return f"{data.replicas} x {data.duration_ns:g} ns of {bias}{_bundled(study)}"
+
+
+def _bundled(study: Study | ProteinStudy) -> str:
+    if not getattr(study.data, "bundled", None):
+        return ""
+    found, total = bundled_share(study)
+    return f" ({found} of {total} replicas bundled)" if found else ""
 
 
 def _trajectory_files(study: Study | ProteinStudy) -> int:

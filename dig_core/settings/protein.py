@@ -48,7 +48,7 @@ class ProteinSimulate(ProteinDynamics):
     source: Literal["simulate"] = Field(description="The workflow runs the molecular dynamics")
     replicas: int = Field(ge=2, description="Independent runs: the last one is held out, the others train")
     bundled: Name | None = Field(
-        description="Folder of data/bundled with backbones of just these replicas, taken instead; null: simulate"
+        description="Folder of data/bundled: replicas in it of just these settings are taken, others simulated; null: simulate all"
     )
     bias: None = Field(None, description="Always null: dynamics without a bias")
     simulations_of: None = Field(None, description="Always null: own replicas")

@@ -4,6 +4,7 @@ import itertools
 from collections.abc import Collection, Iterable
 from pathlib import Path
 
+from dig_core.settings.bundled import BUNDLED
 from dig_core.settings.data import Target
 from dig_core.settings.fields import suggestion
 from dig_core.settings.protein import ProteinStudy
@@ -11,8 +12,6 @@ from dig_core.settings.protein_targets import KnownStructure, ProteinTarget
 from dig_core.settings.study import Study
 from dig_core.settings.validation import ConfigError
 from dig_core.settings.yaml_files import read_yaml
-
-BUNDLED = Path(__file__).parents[1] / "data" / "bundled"
 
 
 def expect_files(study: Study | ProteinStudy, path: Path) -> None:
@@ -58,14 +57,8 @@ def _downloads(path: Path) -> Collection[str]:
 
 
 def _expect_bundled(study: ProteinStudy, path: Path) -> None:
-    """Every replica of every target is in the folder of bundled backbones that the study names."""
-    if not study.data.bundled:
-        return
-    folder = BUNDLED / study.data.bundled
-    names = [f"{target}_{k}.npz" for target in study.targets for k in range(1, study.data.replicas + 1)]
-    missing = [name for name in names if not (folder / name).is_file()]
-    if missing:
-        raise ConfigError(
-            f"{path}: data.bundled: expected backbones of every replica in {folder.name}; got none of {missing[0]}."
-            " Write null, and the workflow simulates them"
-        )
+    """The folder of bundled backbones that the study names is there; replicas that are not in it are simulated."""
+    names = sorted(folder.name for folder in BUNDLED.iterdir() if folder.is_dir())
+    if study.data.bundled not in (None, *names):
+        hint = suggestion(study.data.bundled, names) or " Write null, and the workflow simulates them"
+        raise ConfigError(f"{path}: data.bundled: expected one of {names}; got {study.data.bundled!r}.{hint}")
