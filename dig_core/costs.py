@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from dig_core.settings.analytic import AnalyticStudy, AnyStudy
 from dig_core.settings.protein import ProteinStudy
+from dig_core.settings.sampling import score_evaluations
 from dig_core.sizes import Structures, atom_count, backbone_bytes, bytes_on_disk, node_count
 
 SECONDS_PER_NS = 25.0  # OpenMM's Reference platform, 22 atoms, 2 fs, Generalized-Born, biased
@@ -58,7 +59,7 @@ def cost(rule: str, study: AnyStudy | None) -> Cost:
         return exploration_cost(study) if rule == "simulate_pretraining" else pretraining_cost(study)
     if rule in ("sample", "sample_shard"):
         samples = study.sampler.samples // (study.sampler.shards if rule == "sample_shard" else 1)
-        evaluations = samples * _evaluations(study.sampler.kind, study.sampler.steps)
+        evaluations = samples * score_evaluations(study.sampler.kind, study.sampler.steps)
         return _drawing_cost(study, samples, evaluations)
     if rule == "relax":
         return relaxation_cost(study)
@@ -169,7 +170,7 @@ def comparison_cost(study: Structures) -> Cost:
     if comparison is None:
         return Cost(0.0, 0.0)
     counts = [(kind, steps) for kind, numbers in comparison.solvers.items() for steps in numbers]
-    evaluations = comparison.samples * sum(_evaluations(kind, steps) for kind, steps in counts)
+    evaluations = comparison.samples * sum(score_evaluations(kind, steps) for kind, steps in counts)
     return _drawing_cost(study, comparison.samples * len(counts), evaluations)
 
 
@@ -205,11 +206,6 @@ def plan(jobs: list[tuple[str, str, Cost]], cores: int) -> tuple[float, float]:
 def _drawing_cost(study: Structures, structures: int, evaluations: int) -> Cost:
     seconds = 1e-3 * MILLISECONDS_PER_EVALUATION * evaluations * _network_factor(study)
     return Cost(SECONDS_TO_START + seconds, 1e-6 * structures * atom_count(study) * BYTES_PER_ATOM_AND_FRAME)
-
-
-def _evaluations(solver: str, steps: int) -> int:
-    # The probability-flow solver is Heun's method: two evaluations a step.
-    return 2 * steps - 1 if solver == "probability_flow" else steps
 
 
 def _network_factor(study: Structures) -> float:

@@ -21,6 +21,7 @@ from dig_core.diffusion.processes import Process, Score, State
 from dig_core.diffusion.samplers import SAMPLERS, sampling_times
 from dig_core.files import load_arrays, save_arrays, sha256
 from dig_core.runtime import fingerprint, progress, stoppable
+from dig_core.settings.sampling import score_evaluations
 
 # How many structures are drawn at most for one that passes the filter.
 MOST_DRAWS_PER_VALID = 10
@@ -279,7 +280,7 @@ def compare(
             name = f"{kind}_{steps}"
             arrays[f"{name}.positions_angstrom"] = positions
             arrays[f"{name}.seconds"] = np.array(time.process_time() - started)
-            arrays[f"{name}.evaluations"] = np.array(2 * steps - 1 if kind == "probability_flow" else steps)
+            arrays[f"{name}.evaluations"] = np.array(score_evaluations(kind, steps))
             if energy is not None:
                 arrays[f"{name}.potential_energy_kJ_per_mol"] = energy(positions)[0]
     return arrays

@@ -50,19 +50,26 @@ def standard_normal(
     numbers are drawn on the generator's device. Raises ValueError if the number of generators is not the
     batch.
     """
+    return _drawn(torch.randn, like, generator)
+
+
+def uniform(like: Float[Tensor, "batch *shape"], generator: Generators) -> Float[Tensor, "batch *shape"]:
+    """Numbers between 0 and 1, otherwise as `standard_normal`."""
+    return _drawn(torch.rand, like, generator)
+
+
+def _drawn(draw: Callable[..., Tensor], like: Tensor, generator: Generators) -> Tensor:
+    def one(part: Tensor, own: torch.Generator) -> Tensor:
+        return draw(part.shape, generator=own, dtype=part.dtype, device=own.device).to(part.device)
+
     if isinstance(generator, torch.Generator):
-        return _normal(like, generator)
+        return one(like, generator)
     if len(generator) != len(like):
         raise ValueError(
             f"expected one generator per sample, {len(like)}; got {len(generator)}. "
             "Give one generator for the batch or one for each sample."
         )
-    return torch.stack([_normal(sample, own) for sample, own in zip(like, generator, strict=True)])
-
-
-def _normal(like: Tensor, generator: torch.Generator) -> Tensor:
-    drawn = torch.randn(like.shape, generator=generator, dtype=like.dtype, device=generator.device)
-    return drawn.to(like.device)
+    return torch.stack([one(part, own) for part, own in zip(like, generator, strict=True)])
 
 
 @runtime_checkable

@@ -145,12 +145,33 @@ def sde_dpm_solver(
     history: list[tuple[Tensor, State]] = []
     for now, after in pairwise(times):
         history = [*history[-1:], (now, _clean(score, process, y, now))]
-        for field, own in process.items():
-            tau, tau_next = _levels(own, now, after)
-            share = (tau_next / tau) ** 2
-            drifted = own.between(y[field], _extrapolated(own, field, y, history, after), share)
-            noise = own.noise(y[field], generator)
-            y[field] = own.displaced(drifted, tau_next * torch.sqrt(1.0 - share) * noise)
+        ahead = {field: _extrapolated(own, field, y, history, after) for field, own in process.items()}
+        y = _down(process, y, ahead, generator, (now, after))
+    return _clean(score, process, y, times[-1])
+
+
+@torch.no_grad()
+def predictor_corrector(
+    score: Score,
+    process: Mapping[str, Process],
+    start: State,
+    times: Float[Tensor, " steps"],
+    generator: Generators,
+    correctors: int = 4,
+) -> State:
+    """A step of the reverse SDE, then `correctors` steps of Langevin dynamics at the new level: 1 + (steps - 1) (1 + correctors) evaluations.
+
+    Song et al. 2021, arXiv 2011.13456, algorithm 1. What went wrong above a level is mended there. The Langevin steps are those of Leimkuhler and
+    Matthews 2013 (Appl. Math. Res. Express 2013, 34, the limit of large friction), whose variance is exact for Gaussian data at any length;
+    that of the usual ones is wrong by half the length. The step between levels is that of `sde_dpm_solver` of first order.
+    """
+    times = _checked(process, start, times)
+    y = _signal(process, start, times[0])
+    for levels in pairwise(times):
+        y = _down(process, y, _clean(score, process, y, levels[0]), generator, levels)
+        above = _somewhat_above(process, *levels)
+        for _ in range(correctors):
+            y = _langevin(score, process, y, generator, (above, levels[1]))
     return _clean(score, process, y, times[-1])
 
 
@@ -159,6 +180,7 @@ SAMPLERS: dict[str, Sampler] = {
     "probability_flow": probability_flow,
     "dpm_solver": dpm_solver,
     "sde_dpm_solver": sde_dpm_solver,
+    "predictor_corrector": predictor_corrector,
 }
 
 
@@ -181,6 +203,53 @@ def _checked(process: Mapping[str, Process], start: State, times: Tensor) -> Ten
             f"expected noise at the last time; got time {float(times[-1])}. End at minimal_time."
         )
     return times
+
+
+def _down(
+    process: Mapping[str, Process],
+    y: State,
+    clean: State,
+    generator: Generators,
+    levels: tuple[Tensor, Tensor],
+) -> State:
+    """A step of the reverse SDE between two times, exact for constant D: r^2 y + (1 - r^2) D + tau_s sqrt(1 - r^2) eps."""
+    lower = {}
+    for field, own in process.items():
+        tau, tau_next = _levels(own, *levels)
+        share = (tau_next / tau) ** 2
+        noise = tau_next * torch.sqrt(1.0 - share) * own.noise(y[field], generator)
+        lower[field] = own.displaced(own.between(y[field], clean[field], share), noise)
+    return lower
+
+
+def _langevin(
+    score: Score,
+    process: Mapping[str, Process],
+    y: State,
+    generator: Generators,
+    levels: tuple[Tensor, Tensor],
+) -> State:
+    """A step of Langevin dynamics at the second of two times, for which the score is asked at the first, where there is more noise.
+
+    x = y + w, then y <- c x + (1 - c) D + w, with one w = sqrt(tau^2 - tau_s^2) eps and c = 2 (tau_s/tau)^2 - 1.
+    """
+    steps, shares = {}, {}
+    for field, own in process.items():
+        tau, tau_next = _levels(own, *levels)
+        steps[field] = torch.sqrt(tau**2 - tau_next**2) * own.noise(y[field], generator)
+        shares[field] = 2.0 * (tau_next / tau) ** 2 - 1.0
+    x = {field: own.displaced(y[field], steps[field]) for field, own in process.items()}
+    clean = _clean(score, process, x, levels[0])
+    return {
+        field: own.displaced(own.between(x[field], clean[field], shares[field]), steps[field])
+        for field, own in process.items()
+    }
+
+
+def _somewhat_above(process: Mapping[str, Process], now: Tensor, after: Tensor) -> Tensor:
+    """The time between two at which tau^2 of the first field is twice that of the second, or the first of them if it is never as much."""
+    own = leading(process)
+    return torch.minimum(now, own.time(2.0**0.5 * own.noise_to_signal(after)))
 
 
 def _signal(process: Mapping[str, Process], start: State, time: Tensor) -> State:

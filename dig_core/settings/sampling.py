@@ -6,9 +6,15 @@ from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 
 from dig_core.settings.fields import Name, Seed, Settings
 
-Solver = Literal["ancestral", "probability_flow", "dpm_solver", "sde_dpm_solver"]
+Solver = Literal["ancestral", "probability_flow", "dpm_solver", "sde_dpm_solver", "predictor_corrector"]
 # A chain needs a start and an end.
 SolverSteps = Annotated[int, Field(ge=2)]
+
+
+def score_evaluations(solver: Solver, steps: int) -> int:
+    """How often a solver with so many time points asks the network."""
+    several = {"probability_flow": 2 * steps - 1, "predictor_corrector": 5 * steps - 4}
+    return several.get(solver, steps)
 
 
 class Relaxation(Settings):
@@ -32,7 +38,9 @@ class Drawing(Settings):
     """Drawing structures from a score."""
 
     kind: Solver = Field(description="Solver")
-    steps: SolverSteps = Field(description="Time points; one network evaluation each (probability_flow: two)")
+    steps: SolverSteps = Field(
+        description="Time points; one network evaluation each (probability_flow: two, predictor_corrector: five)"
+    )
     samples: PositiveInt = Field(description="Structures to draw per target")
     batch_size: PositiveInt = Field(description="Structures per batch; halved when memory runs out")
     seed: Seed = Field(description="Seed; structure i does not depend on the batch size")

@@ -39,6 +39,7 @@ CASES = [
     Case("dpm_solver", 50, 20_000, total=0.03, within=0.08),
     Case("sde_dpm_solver", 25, 20_000, total=0.20, within=0.25, shift=0.30, weight=0.015),
     Case("sde_dpm_solver", 50, 20_000, total=0.05, within=0.12),
+    Case("predictor_corrector", 50, 10_000, total=0.05, within=0.12),
 ]
 CASE_NAMES = [f"{case.sampler}-{case.steps}" for case in CASES]
 
@@ -226,7 +227,7 @@ def test_type_evaluations_start_and_global_state(sampler):
     single = SAMPLERS[sampler](score, product, start, times, torch.Generator().manual_seed(1))[FIELD]
     assert single.dtype == torch.float32 and torch.equal(start[FIELD], kept)
     assert torch.equal(torch.get_rng_state(), before)
-    assert len(calls) == (49 if sampler == "probability_flow" else 25)
+    assert len(calls) == {"probability_flow": 49, "predictor_corrector": 121}.get(sampler, 25)
     again = SAMPLERS[sampler](score, product, start, times.float(), torch.Generator().manual_seed(1))[FIELD]
     torch.testing.assert_close(again, single, rtol=0, atol=1e-4)
 
