@@ -22,7 +22,10 @@ def simulation_settings(study: ProteinStudy, target: str, replica: str) -> dict[
 
 
 def bundled_replica(study: ProteinStudy, target: str, replica: str) -> Path | None:
-    """The file of a replica in the folder that the study names; None where there is none of these settings."""
+    """The file of a replica in the folder that the study names; None where there is none of these settings.
+
+    A target that is a file (`pdb`, `fasta`) is told by its name, not by what is in it.
+    """
     if not study.data.bundled:
         return None
     file = BUNDLED / study.data.bundled / f"{target}_{replica}.npz"

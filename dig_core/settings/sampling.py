@@ -12,7 +12,7 @@ SolverSteps = Annotated[int, Field(ge=2)]
 
 
 def score_evaluations(solver: Solver, steps: int) -> int:
-    """How often a solver with so many time points asks the network."""
+    """How often a solver with so many time points asks the network; `predictor_corrector` with its four correctors."""
     several = {"probability_flow": 2 * steps - 1, "predictor_corrector": 5 * steps - 4}
     return several.get(solver, steps)
 

@@ -104,7 +104,18 @@ def shape_metrics(sources: Sources) -> Scores:
         shares = found.mean(axis=0)
         for name, share in zip(SECONDARY_STRUCTURE, shares, strict=True):
             values[f"{name}_fraction{ending}"] = float(share)
+        values[f"left_handed_fraction{ending}"] = left_handed_share(positions, sources.molecule)
     return values | contact_metrics(arrays, firsts)
+
+
+def left_handed_share(positions: np.ndarray, protein: Arrays) -> float:
+    """Share of phi > 0 in residues other than glycine, for which it is rare and slow to come and go; NaN where none has phi."""
+    phi = protein["backbone_torsions"].reshape(-1, 4)[1::2]
+    of = np.searchsorted(protein["first_atom_of_residue"], phi[:, 2] - 1)  # the third atom is CA, next to N
+    chiral = np.array([str(protein["sequence"])[residue] != "G" for residue in of], dtype=bool)
+    if not chiral.any():
+        return float("nan")
+    return float((torsion_angles(positions, phi[chiral]) > 0).mean())
 
 
 def contact_metrics(arrays: Mapping[str, Arrays], firsts: np.ndarray) -> Scores:

@@ -266,14 +266,14 @@ def test_samples_turn_with_the_start(sampler):
     whole = rotations.exponential(torch.tensor([0.4, -1.0, 0.8], dtype=torch.float64))
     turned = VarianceExplodingTurned(0.02, 30.0, whole=whole)
     first, times = start(3, torch.Generator().manual_seed(0), bodies=4), sampling_times(PROCESS, 12)
-    # Under this made-up score steps that stay at a level drive two structures apart that differ by rounding.
-    times = times[:2] if sampler == "predictor_corrector" else times
+    # At larger noise, under this made-up score, many steps at one level drive structures apart that differ by rounding.
+    times = times[-6:] if sampler == "predictor_corrector" else times
     again = {"positions": first["positions"] @ whole.T, "rotations": whole @ first["rotations"]}
     generators = (torch.Generator().manual_seed(1), torch.Generator().manual_seed(1))
     x = SAMPLERS[sampler](rotation_network, PROCESS, first, times, generators[0])
     y = SAMPLERS[sampler](rotation_network, {**PROCESS, "positions": turned}, again, times, generators[1])
-    torch.testing.assert_close(y["positions"], x["positions"] @ whole.T, rtol=1e-6, atol=1e-6)
-    torch.testing.assert_close(y["rotations"], whole @ x["rotations"], rtol=0, atol=1e-6)
+    torch.testing.assert_close(y["positions"], x["positions"] @ whole.T, rtol=1e-6, atol=1e-8)
+    torch.testing.assert_close(y["rotations"], whole @ x["rotations"], rtol=0, atol=1e-8)
     assert (x["rotations"] @ x["rotations"].mT - torch.eye(3)).abs().max().item() < 1e-10
 
 

@@ -9,6 +9,7 @@ from exact import FIELD, PROCESSES, Mixture, as_process, gaussian, two_states
 
 from dig_core.diffusion.processes import VarianceExploding, VariancePreserving, denoised, mean_free
 from dig_core.diffusion.samplers import SAMPLERS, sampling_times
+from dig_core.settings.sampling import score_evaluations
 
 BORDER = 0.44  # along x, midway between the two states
 
@@ -228,6 +229,7 @@ def test_type_evaluations_start_and_global_state(sampler):
     assert single.dtype == torch.float32 and torch.equal(start[FIELD], kept)
     assert torch.equal(torch.get_rng_state(), before)
     assert len(calls) == {"probability_flow": 49, "predictor_corrector": 121}.get(sampler, 25)
+    assert len(calls) == score_evaluations(sampler, 25)  # which plans and costs reckon with
     again = SAMPLERS[sampler](score, product, start, times.float(), torch.Generator().manual_seed(1))[FIELD]
     torch.testing.assert_close(again, single, rtol=0, atol=1e-4)
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from dig_core.settings.evaluation import Evaluation
-from dig_core.systems.protein_evaluation import evaluate, sequence_blind
+from dig_core.systems.protein_evaluation import evaluate, left_handed_share, sequence_blind
 from dig_core.systems.series import Sources, coordinates
 from dig_core.systems.yardstick import Study
 from tests.backbones_for_tests import HELIX, STRAND, built
@@ -77,6 +77,16 @@ def test_the_reference_itself_is_nearly_without_fault():
     assert found["radius_of_gyration_angstrom"] == pytest.approx(
         found["radius_of_gyration_angstrom_reference"]
     )
+
+
+def test_left_handed_residues_are_counted_without_glycine():
+    """phi of the second and third residue: 60 degrees in the second of half of the frames."""
+    turned = np.zeros((40, 3, 2)) + STATES[0]
+    turned[:20, 1, 0] = 60.0
+    own = backbones(turned)["positions_angstrom"]
+    assert left_handed_share(own, AAA) == 0.25
+    glycine = backbones(turned, glycines=(1,))["positions_angstrom"]
+    assert left_handed_share(glycine, AGA) == 0.0
 
 
 def test_what_the_network_was_given_is_scored_beside_what_it_draws():
