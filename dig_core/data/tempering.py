@@ -6,8 +6,10 @@ history: it starts at one temperature and is swapped to others.
 """
 
 import json
+import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -48,12 +50,18 @@ class Run:
     generator: np.random.Generator
     walkers: np.ndarray
     rounds: int = 0
+    pool: ThreadPoolExecutor = field(init=False)
+
+    def __post_init__(self):
+        self.pool = ThreadPoolExecutor(_replicas_at_once(self.ladder.protocol.platform))
 
 
 def parallel_tempering(
     system: openmm.System, positions: np.ndarray, ladder: Ladder, folder: Path, observed: Sequence[int] = ()
 ) -> Arrays:
-    """Run (or go on with) all replicas, one after the other between exchanges; `folder` keeps one file per finished chunk.
+    """Run (or go on with) all replicas; `folder` keeps one file per finished chunk.
+
+    Between exchanges replicas run on the threads that the job has, each on one; what comes out does not depend on their number.
 
     Args:
         positions: start structure of every replica, Angstrom [atoms, 3].
@@ -92,11 +100,12 @@ def _start(system: openmm.System, positions: np.ndarray, ladder: Ladder, last: A
     """Replicas at the beginning, minimised and equilibrated, or where the last finished chunk left them."""
     protocol, temperatures = ladder.protocol, ladder.temperatures_K
     platform = openmm.Platform.getPlatformByName(protocol.platform)
+    one_thread = {"Threads": "1"} if protocol.platform == "CPU" else {}
     integrators = [
         langevin(protocol, temperature, seed)
         for temperature, seed in zip(temperatures, ladder.seeds, strict=True)
     ]
-    contexts = [openmm.Context(system, integrator, platform) for integrator in integrators]
+    contexts = [openmm.Context(system, integrator, platform, one_thread) for integrator in integrators]
     generator = np.random.default_rng(protocol.seed)
     if not last:
         for context, seed in zip(contexts, ladder.seeds, strict=True):
@@ -139,16 +148,19 @@ def _restart_points(run: Run) -> Arrays:
 
 def _advance(run: Run) -> list[tuple[np.ndarray, float]]:
     """Integrate all replicas until the next exchange; positions and energies of the frames at the first temperature."""
-    protocol, frames = run.ladder.protocol, []
-    steps, stride = (
-        protocol.steps(run.ladder.exchange_interval_ps),
-        protocol.steps(protocol.frame_interval_ps),
-    )
-    for context in run.contexts[1:]:
-        context.getIntegrator().step(steps)
+    steps = run.ladder.protocol.steps(run.ladder.exchange_interval_ps)
+    cold = run.pool.submit(_frames, run.contexts[0], run.ladder.protocol, steps)
+    hot = [run.pool.submit(context.getIntegrator().step, steps) for context in run.contexts[1:]]
+    for replica in hot:
+        replica.result()  # an error in one is an error of the run
+    return cold.result()
+
+
+def _frames(context: openmm.Context, protocol: Protocol, steps: int) -> list[tuple[np.ndarray, float]]:
+    frames, stride = [], protocol.steps(protocol.frame_interval_ps)
     for _ in range(steps // stride):
-        run.contexts[0].getIntegrator().step(stride)
-        state = _state(run.contexts[0])
+        context.getIntegrator().step(stride)
+        state = _state(context)
         frames.append((_positions(state), _energy(state)))
     return frames
 
@@ -195,6 +207,11 @@ def _collect(chunks: Chunks, ladder: Ladder) -> Arrays:
         "force_calls": np.array(len(ladder.temperatures_K) * (steps + equilibration)),
         "cpu_seconds": np.sum([chunk["cpu_seconds"] for chunk in whole]),
     }
+
+
+def _replicas_at_once(platform: str) -> int:
+    """The threads that OpenMM may use; one with Reference, whose contexts draw from one stream of random numbers."""
+    return 1 if platform == "Reference" else int(os.environ.get("OPENMM_CPU_THREADS", "1"))
 
 
 def _state(context: openmm.Context) -> openmm.State:

@@ -93,6 +93,15 @@ def test_a_run_that_goes_on_is_the_run_that_was_never_stopped(tmp_path, platform
     assert len(whole["positions_angstrom"]) == 40 and whole["walkers"].shape == (8, 3)
 
 
+@pytest.mark.parametrize("platform", ["Reference", "CPU"])
+def test_replicas_on_threads_of_their_own_are_those_that_run_one_after_the_other(
+    tmp_path, monkeypatch, platform
+):
+    one = run(tmp_path / "one", platform=platform, **SHORT)
+    monkeypatch.setenv("OPENMM_CPU_THREADS", "3")
+    assert same(run(tmp_path / "three", platform=platform, **SHORT), one)
+
+
 def test_a_broken_chunk_is_run_again(tmp_path):
     whole, broken = run(tmp_path, **SHORT), tmp_path / "chunk_00001.npz"
     broken.write_bytes(broken.read_bytes()[:100])
