@@ -307,7 +307,7 @@ def test_mistake_gives_one_line(tmp_path, path, value, told):
             {**HOT_PRETRAINING, "structures": {**HOT_PRETRAINING["structures"], "frame_interval_ps": 0.21}},
             ["pretraining.structures.frame_interval_ps to be a multiple of data.timestep_fs"],
         ),
-        ("data.discarded_ns", 10.0, ["discarded_ns below duration_ns, 10; got 10"]),
+        ("data.discarded_ns", 3.0, ["discarded_ns below duration_ns, 3; got 3"]),
         ("data.subset", {"frames": 5}, ["data.subset.frames", "greater than or equal to 20"]),
         (
             "sampler.relaxation",
@@ -573,7 +573,7 @@ def test_a_protein_is_a_sequence_or_a_file(tmp_path):
     study = load_study(write(tmp_path, "mine", changed("targets", targets, PEPTIDES)))
     assert study.targets["chain"].residues == (3, 40)
     assert [name for name, target in study.targets.items() if target.held_out] == ["chain"]
-    assert "chain, fasta, letters at 300 K: 2 x 10 ns of plain dynamics;" in describe(study)
+    assert "chain, fasta, letters at 300 K: 2 x 3 ns of parallel tempering at 3 temperatures;" in describe(study)
 
 
 def test_proteins_that_hold_out_another_target_are_the_same_otherwise(tmp_path):

@@ -149,8 +149,8 @@ def _restart_points(run: Run) -> Arrays:
 def _advance(run: Run) -> list[tuple[np.ndarray, float]]:
     """Integrate all replicas until the next exchange; positions and energies of the frames at the first temperature."""
     steps = run.ladder.protocol.steps(run.ladder.exchange_interval_ps)
-    cold = run.pool.submit(_frames, run.contexts[0], run.ladder.protocol, steps)
     hot = [run.pool.submit(context.getIntegrator().step, steps) for context in run.contexts[1:]]
+    cold = run.pool.submit(_frames, run.contexts[0], run.ladder.protocol, steps)
     for replica in hot:
         replica.result()  # an error in one is an error of the run
     return cold.result()
