@@ -1,6 +1,8 @@
 """The conda environments and the exact pins agree with pyproject.toml."""
 
 import re
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
@@ -51,12 +53,12 @@ def test_environment_has_the_projects_ranges(path):
 
 
 def test_environments_cover_the_libraries():
-    tools = {"snakemake", "snakemake-executor-plugin-slurm", "pymatgen", "ase"}  # not used by these rules
+    tools = {"snakemake", "snakemake-executor-plugin-slurm"}  # not used by these rules
     needed = {canonicalize_name(Requirement(item).name) for item in PROJECT["dependencies"]} - tools
     learning = conda_ranges(ROOT / "envs" / "learning.yaml")
     simulation = conda_ranges(ROOT / "envs" / "simulation.yaml")
     assert needed <= set(learning)
-    assert needed - {"torch"} <= set(simulation)
+    assert needed - {"torch", "pymatgen", "ase"} <= set(simulation)
 
 
 def test_pins_lie_in_the_projects_ranges():
@@ -75,3 +77,19 @@ def test_pins_are_plain_releases():
 def test_ranges_that_differ_are_seen():
     assert same(">=2,<3", "<3, >=2")
     assert not same(">=2,<3", ">=2,<4")
+
+
+def test_rules_without_torch_load_without_it():
+    """The scripts of all rules that run in simulation.yaml."""
+    rules = "".join(path.read_text() for path in (ROOT / "rules").glob("*.smk"))
+    blocks = re.split(r"\n(?=(?:use )?rule )", rules)
+    scripts = {
+        found[1]
+        for block in blocks
+        if "envs/simulation.yaml" in block and (found := re.search(r"workflow_scripts/(\w+)\.py", block))
+    }
+    assert len(scripts) > 10
+    lines = ["import sys", *(f"sys.modules[{name!r}] = None" for name in ("torch", "pymatgen", "ase"))]
+    code = "\n".join([*lines, *(f"import workflow_scripts.{name}" for name in sorted(scripts))])
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
