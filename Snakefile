@@ -12,6 +12,7 @@ include: "rules/evaluation.smk"
 include: "rules/proteins.smk"
 include: "rules/several.smk"
 include: "rules/analytic.smk"
+include: "rules/carbon.smk"
 include: "rules/figures.smk"
 
 

@@ -13,6 +13,7 @@ from typing import Any, Literal
 from pydantic import TypeAdapter
 
 from dig_core.settings.analytic import AnalyticStudy, AnyStudy
+from dig_core.settings.carbon import CarbonStudy
 from dig_core.settings.description import describe
 from dig_core.settings.download import Download
 from dig_core.settings.fields import Settings, suggestion
@@ -31,7 +32,10 @@ STUDIES: dict[str, type[AnyStudy]] = {
     "molecule": Study,
     "analytic": AnalyticStudy,
     "protein": ProteinStudy,
+    "carbon": CarbonStudy,
 }
+# Of molecules and proteins; the others stand on their own: no frames, files or networks of another study.
+OF_FRAMES = Study | ProteinStudy
 
 
 @dataclass(frozen=True)
@@ -120,7 +124,7 @@ def _starts(studies: dict[str, AnyStudy], folder: Path) -> dict[str, AnyStudy]:
 
 
 def _start_of(study: AnyStudy) -> str | None:
-    return None if isinstance(study, AnalyticStudy) else study.training.start_from
+    return study.training.start_from if isinstance(study, OF_FRAMES) else None
 
 
 def _simulating(studies: dict[str, AnyStudy], folder: Path) -> dict[str, Study]:
@@ -142,12 +146,13 @@ def _simulating(studies: dict[str, AnyStudy], folder: Path) -> dict[str, Study]:
 
 def _expect_shown(study: AnyStudy, name: str, figure: str, where: str) -> None:
     """Figure 2a shows landscapes, figure 2b known structures."""
-    known = not isinstance(study, AnalyticStudy) and study.data.source == "structures"
-    if isinstance(study, AnalyticStudy) or known != (figure == "figure_2b"):
+    has_frames = isinstance(study, OF_FRAMES)
+    known = has_frames and study.data.source == "structures"
+    if not has_frames or known != (figure == "figure_2b"):
         expected = (
             "with known structures" if figure == "figure_2b" else "of molecules or proteins with landscapes"
         )
-        source = "" if isinstance(study, AnalyticStudy) else f" with data.source {study.data.source}"
+        source = f" with data.source {study.data.source}" if has_frames else ""
         raise ConfigError(
             f"{where}: expected a study {expected}; got {name!r}, of kind {study.kind}{source}. Name another one"
         )
@@ -176,13 +181,13 @@ def _loaded(path: Path, starting: tuple[Path, ...]) -> AnyStudy:
     validated(_FileName, {"name": path.stem}, str(path))
     values = _with_base(path, ())
     study = validated_study(values, str(path))
-    if not isinstance(study, AnalyticStudy):
+    if isinstance(study, OF_FRAMES):
         expect_files(study, path)
         _expect_start(study, path, starting)
     return study
 
 
-def _expect_start(study: Study | ProteinStudy, path: Path, starting: tuple[Path, ...]) -> None:
+def _expect_start(study: OF_FRAMES, path: Path, starting: tuple[Path, ...]) -> None:
     """The network that the training starts from fits, and neither it nor what it started from has learned what is held out."""
     name = study.training.start_from
     if name is None:
@@ -230,7 +235,7 @@ class _FileName(Settings):
 
 
 class _Kind(Settings):
-    kind: Literal["molecule", "analytic", "protein"]
+    kind: Literal["molecule", "analytic", "protein", "carbon"]
 
 
 def _with_base(path: Path, seen: tuple[Path, ...]) -> Any:

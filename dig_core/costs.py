@@ -7,6 +7,7 @@ asked of a cluster, the estimate before a run), not to promise. Nothing is compu
 from dataclasses import dataclass
 
 from dig_core.settings.analytic import AnalyticStudy, AnyStudy
+from dig_core.settings.carbon import CarbonStudy
 from dig_core.settings.protein import ProteinStudy
 from dig_core.settings.sampling import score_evaluations
 from dig_core.sizes import Structures, atom_count, backbone_bytes, bytes_on_disk, node_count
@@ -14,6 +15,9 @@ from dig_core.sizes import Structures, atom_count, backbone_bytes, bytes_on_disk
 SECONDS_PER_NS = 25.0  # OpenMM's Reference platform, 22 atoms, 2 fs, Generalized-Born, biased
 GENTLE_STEPS = 20  # of a relaxation, before the others
 MILLISECONDS_PER_TRAINED_STRUCTURE = 3.8  # forward and backward, 4 layers of width 96
+MILLISECONDS_PER_TRAINED_CRYSTAL = 3.0  # 8 atoms, 3 layers of width 64
+MILLISECONDS_PER_CRYSTAL = 1.5  # one network evaluation of it
+SECONDS_PER_COMPARED_CRYSTAL = 0.15  # with some hundred prototypes, at two tolerances
 MILLISECONDS_PER_EVALUATION = 1.0  # one network evaluation of one structure
 MILLISECONDS_PER_EQUATION = (
     0.12  # one structure in one step of training from energies, six dimensions, free score
@@ -34,6 +38,7 @@ SAFETY = 4.0
 LONGEST_MINUTES = 24 * 60
 GO_ON = (
     "simulate", "simulate_competitor", "simulate_pretraining", "pretrain", "train", "sample", "sample_shard",
+    "sample_crystals",
 )  # fmt: skip
 
 
@@ -51,6 +56,8 @@ def cost(rule: str, study: AnyStudy | None) -> Cost:
         return Cost(SECONDS_TO_START, 1.0)
     if isinstance(study, AnalyticStudy):
         return energies_only_cost(rule, study)
+    if isinstance(study, CarbonStudy):
+        return crystals_cost(rule, study)
     if rule in ("simulate", "simulate_competitor"):
         return simulation_cost(study, "1" if rule == "simulate" else "competitor")
     if rule == "train":
@@ -180,6 +187,21 @@ def energies_only_cost(rule: str, study: AnalyticStudy) -> Cost:
         return Cost(6 * SECONDS_TO_START, 1.0)
     structures = max(study.pretraining.steps.values()) * study.pretraining.batch_size
     return Cost(2 * SECONDS_TO_START + 1e-3 * MILLISECONDS_PER_EQUATION * structures, 1.0)
+
+
+def crystals_cost(rule: str, study: CarbonStudy) -> Cost:
+    """Return the estimate for a job of a study of crystals."""
+    factor = study.data.largest_atoms / 8.0 * study.model.layers * study.model.width / 192.0
+    samples, megabytes = study.sampler.samples, 1e-3 * study.data.largest_atoms * study.sampler.samples
+    if rule == "train":
+        crystals = study.training.steps * study.training.batch_size
+        return Cost(SECONDS_TO_START + 1e-3 * MILLISECONDS_PER_TRAINED_CRYSTAL * factor * crystals, 10.0)
+    if rule == "sample_crystals":
+        evaluations = samples * score_evaluations(study.sampler.kind, study.sampler.steps)
+        return Cost(SECONDS_TO_START + 1e-3 * MILLISECONDS_PER_CRYSTAL * factor * evaluations, megabytes)
+    if rule in ("evaluate_crystals", "prepare_crystals"):
+        return Cost(SECONDS_TO_START + SECONDS_PER_COMPARED_CRYSTAL * 3 * samples, megabytes)
+    return Cost(SECONDS_TO_START, 1.0)
 
 
 def runtime_minutes(rule: str, study: AnyStudy) -> int:

@@ -1,6 +1,7 @@
 """How much memory to ask for the jobs of a study: libraries, the structures that a job holds, and the batch of a network."""
 
 from dig_core.settings.analytic import AnalyticStudy, AnyStudy
+from dig_core.settings.carbon import CarbonStudy
 from dig_core.settings.protein import ProteinStudy
 from dig_core.sizes import Structures, atom_count, backbone_bytes, node_count, trajectory_bytes
 
@@ -20,7 +21,17 @@ def memory_MB(rule: str, study: AnyStudy) -> int:
     """Return the memory to ask of a cluster in MB: libraries, the structures that a job holds, and the batch of a network."""
     if isinstance(study, AnalyticStudy):
         return LIBRARIES_MB
+    if isinstance(study, CarbonStudy):
+        return LIBRARIES_MB + round(1e-6 * _bytes_of_crystals(rule, study))
     return LIBRARIES_MB + round(1e-6 * (_bytes_of_structures(rule, study) + _bytes_of_a_batch(rule, study)))
+
+
+def _bytes_of_crystals(rule: str, study: CarbonStudy) -> float:
+    """Sums over images of all pairs of atoms, ten for each radial function, and what each layer makes of them."""
+    sizes = {"train": study.training.batch_size, "sample_crystals": study.sampler.batch_size}
+    layers = study.model.layers if rule == "train" else 1
+    floats = 10 * study.model.functions + 11 * study.model.width * layers
+    return 4.0 * sizes.get(rule, 0) * study.data.largest_atoms**2 * floats
 
 
 def _bytes_of_structures(rule: str, study: Structures) -> float:

@@ -230,7 +230,7 @@ def draw_molecule(
         `positions_angstrom` [drawn, atoms, 3], `valid` [drawn], `seconds_sample` (CPU, with that of the batches in `kept`).
     """
     started = time.process_time() - (kept.cpu_seconds() if kept else 0.0)
-    request = _request(model, {key: value for key, value in settings.items() if key != "until_valid"})
+    request = asked(model, {key: value for key, value in settings.items() if key != "until_valid"})
 
     def checked(state: State) -> Any:
         """The verdict of the physical filter on drawn structures."""
@@ -246,6 +246,29 @@ def draw_molecule(
     return {
         "positions_angstrom": model.positions_angstrom(state),
         "valid": verdict.valid,
+        "seconds_sample": np.array(seconds),
+    }
+
+
+def draw_crystals(
+    model: Any, atomic_numbers: np.ndarray, settings: Mapping[str, Any], kept: Kept
+) -> dict[str, np.ndarray]:
+    """Crystals of these atoms, as the settings `sampler` of a study ask.
+
+    Returns:
+        The arrays of `dig_core.crystals.Crystals`, and `seconds_sample` (CPU, with that of the batches in `kept`).
+    """
+    started = time.process_time() - kept.cpu_seconds()
+    crystals = model.crystals(draw(model.score, model.process, asked(model, settings), kept))
+    count, seconds = len(crystals["lattices_angstrom"]), time.process_time() - started
+    print(
+        f"{count} crystals of {len(atomic_numbers)} atoms; {count / seconds:.2f} in a CPU second", flush=True
+    )
+    return {
+        "counts": np.full(count, len(atomic_numbers)),
+        "fractional": crystals["fractional"].reshape(-1, 3),
+        "atomic_numbers": np.tile(atomic_numbers, count),
+        "lattices_angstrom": crystals["lattices_angstrom"],
         "seconds_sample": np.array(seconds),
     }
 
@@ -273,7 +296,7 @@ def compare(
     for kind, numbers in comparison["solvers"].items():
         for steps in numbers:
             started = time.process_time()
-            request = _request(
+            request = asked(
                 model, {"kind": kind, "steps": steps, "samples": comparison["samples"], **settings}
             )
             positions = model.positions_angstrom(draw(model.score, model.process, request))
@@ -286,5 +309,6 @@ def compare(
     return arrays
 
 
-def _request(model: Any, settings: Mapping[str, Any]) -> Draw:
+def asked(model: Any, settings: Mapping[str, Any]) -> Draw:
+    """What to draw from a model, as the settings `sampler` ask."""
     return Draw(shape=model.shape, device=model.device, **settings)

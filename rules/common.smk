@@ -76,7 +76,8 @@ def with_shards(several):
         "|".join(
             name
             for name, study in CONFIG.studies.items()
-            if study.kind != "analytic" and (study.sampler.shards > 1) == several
+            if study.kind in ("molecule", "protein")
+            and (study.sampler.shards > 1) == several
         )
         or r"(?!)"
     )
@@ -109,7 +110,9 @@ def as_built(target):
 
 
 def trained_targets(wildcards):
-    """The targets that the network is trained on: all that are not held out."""
+    """The targets that the network is trained on: all that are not held out. Those of crystals are what is drawn."""
+    if CONFIG.studies[wildcards.system].kind == "carbon":
+        return {}
     targets = SETTINGS[wildcards.system]["targets"]
     return {t: as_built(own) for t, own in targets.items() if not own.get("held_out")}
 
@@ -158,7 +161,7 @@ def reading_settings(wildcards):
 def training_settings(wildcards):
     """Settings of the training without what it starts from, whose weights are an input."""
     values = dict(SETTINGS[wildcards.system]["training"])
-    values.pop("start_from")
+    values.pop("start_from", None)
     return values
 
 

@@ -143,8 +143,10 @@ rule prepare:
         dataset="results/{system}/dataset.npz",
     log:
         "results/logs/prepare/{system}.log",
+    wildcard_constraints:
+        system=of_kind("molecule", "protein"),
     conda:
-        "../envs/simulation.yaml"
+        "../envs/learning.yaml"
     threads: 1
     resources:
         mem_mb=memory("prepare"),
@@ -172,7 +174,7 @@ rule prepare_reference:
     log:
         "results/logs/prepare_reference/{system}_{target}.log",
     conda:
-        "../envs/simulation.yaml"
+        "../envs/learning.yaml"
     threads: 1
     resources:
         mem_mb=memory("prepare_reference"),

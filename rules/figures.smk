@@ -270,8 +270,7 @@ rule figure_learning_curve:
         runtime=minutes("figure_learning_curve"),
     params:
         # Of few known structures none is kept.
-        keeps_frames=lambda wildcards: CONFIG.studies[wildcards.system].data.source
-        != "structures",
+        keeps_frames=lambda w: SETTINGS[w.system]["data"].get("source") != "structures",
         caption=(
             "Learning curve: denoising loss on training frames and on frames kept for validation (of known structures: on the"
             " same ones with other noise) against the number of optimiser steps."

@@ -162,20 +162,21 @@ def competitor_file(wildcards):
 
 def start_file(wildcards):
     """The network of another study, where the study starts from one."""
-    other = CONFIG.studies[wildcards.system].training.start_from
+    training = CONFIG.studies[wildcards.system].training
+    other = getattr(training, "start_from", None)
     return f"results/{other}/model/checkpoint.pt" if other else []
 
 
 def pretrained_file(wildcards):
     """The weights that the training starts from: those of the pre-training, or else of another study, where there are some."""
-    if CONFIG.studies[wildcards.system].pretraining is None:
+    if getattr(CONFIG.studies[wildcards.system], "pretraining", None) is None:
         return start_file(wildcards)
     return f"results/{wildcards.system}/model/pretrained.pt"
 
 
 def kept_files(wildcards):
     """Weighted structures of the pre-training, which stay in the mix: of every target that trains."""
-    pretraining = CONFIG.studies[wildcards.system].pretraining
+    pretraining = getattr(CONFIG.studies[wildcards.system], "pretraining", None)
     if pretraining is None or pretraining.loss.kind != "denoising":
         return []
     return of_trained_targets("results/{system}/{target}/simulation/pretraining.npz")(
@@ -254,6 +255,8 @@ def study_figures(study):
     """Names of the figures that a study has."""
     if CONFIG.studies[study].kind == "analytic":
         return ["energies_only"]
+    if CONFIG.studies[study].kind == "carbon":
+        return ["crystals", "learning_curve"]
     own = CONFIG.studies[study]
     learning = ["learning_curve"] if own.training.steps or own.pretraining else []
     if own.data.source == "structures":

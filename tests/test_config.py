@@ -20,9 +20,9 @@ from dig_core.settings.validation import ConfigError, validated
 
 ROOT = Path(__file__).parents[1]
 SHIPPED = sorted((ROOT / "config" / "systems").glob("*.yaml"))
-ALANINE, PEPTIDES, TWO_STATES = (
+ALANINE, PEPTIDES, TWO_STATES, CARBON = (
     yaml.safe_load((ROOT / f"config/systems/{name}.yaml").read_text())
-    for name in ("alanine_dipeptide", "peptides", "two_states")
+    for name in ("alanine_dipeptide", "peptides", "two_states", "carbon_24")
 )
 
 PRETRAINING = {
@@ -101,7 +101,7 @@ def test_shipped_studies_are_valid(path, tmp_path, monkeypatch):
             file.touch()
         monkeypatch.chdir(tmp_path)
         assert main([str(path)]) == 0
-    assert load_study(path).kind in ("molecule", "analytic", "protein")
+    assert load_study(path).kind in ("molecule", "analytic", "protein", "carbon")
 
 
 def test_stages_of_the_paper_follow_one_another(tmp_path, monkeypatch):
@@ -344,6 +344,38 @@ def test_mistake_in_a_study_of_proteins_gives_one_line(tmp_path, path, value, to
     assert "expected" in text
     for part in told:
         assert part in text
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "told"),
+    [
+        ("targets.six.atoms", {"Si": 6}, ["elements of data.elements in targets.six.atoms; got Si"]),
+        ("targets.six.atoms", {"C": 12}, ["at most data.largest_atoms, 8, in targets.six.atoms; got 12"]),
+        ("targets.six.atoms", {"C": 0}, ["targets.six.atoms", "got 0"]),
+        ("data.elements", ["carbon"], ["data.elements", "got 'carbon'"]),
+        ("data.files", [], ["data.files"]),
+        ("data.held_out_share", 1.0, ["data.held_out_share", "got 1.0"]),
+        ("process.lattice.sigma_min", 9.0, ["sigma_min < sigma_max; got 9.0 and 5.0"]),
+        ("model.cutoff", 4.0, ["got 'cutoff'", "cutoff_angstrom"]),
+        ("sampler.kind", "langevin", ["sampler.kind", "got 'langevin'"]),
+    ],
+)
+def test_mistake_in_a_study_of_crystals_gives_one_line(tmp_path, path, value, told):
+    text = mistake(tmp_path, changed(path, value, CARBON))
+    assert "expected" in text
+    for part in told:
+        assert part in text
+
+
+def test_a_study_of_crystals_is_described_and_costs_more_where_it_is_larger(tmp_path):
+    study = load_study(write(tmp_path, "mine", CARBON))
+    assert describe(study).startswith(
+        "eight, six of C: crystals of 1 file(s); 6000 training steps; 500 samples by predictor_corrector"
+    )
+    larger = load_study(write(tmp_path, "larger", changed("data.largest_atoms", 24, CARBON)))
+    for rule in ("train", "sample_crystals"):
+        assert costs.cost(rule, larger).seconds > 2 * costs.cost(rule, study).seconds > 100
+        assert job_memory.memory_MB(rule, larger) > job_memory.memory_MB(rule, study) > 2000
 
 
 # A turn that is folded: what its dynamics is needs no file from elsewhere.

@@ -8,7 +8,7 @@ from dig_core.evaluation.density_tables import densities_table
 from dig_core.evaluation.tables import main_table
 from dig_core.files import read_json
 
-TABLES = {"molecule": main_table, "protein": main_table, "analytic": densities_table}
+TABLES = {"molecule": main_table, "protein": main_table, "carbon": main_table, "analytic": densities_table}
 
 
 def main(folder=Path("results"), config=Path("config/config.yaml")):

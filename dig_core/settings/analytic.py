@@ -4,6 +4,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 
+from dig_core.settings.carbon import CarbonStudy
 from dig_core.settings.fields import Fraction, Name, Settings
 from dig_core.settings.network import VarianceExploding, VariancePreserving
 from dig_core.settings.protein import ProteinStudy
@@ -123,4 +124,4 @@ class AnalyticStudy(Settings):
         return self
 
 
-AnyStudy = Study | AnalyticStudy | ProteinStudy
+AnyStudy = Study | AnalyticStudy | ProteinStudy | CarbonStudy

@@ -2,6 +2,7 @@
 
 from dig_core.settings.analytic import AnalyticStudy, AnyStudy
 from dig_core.settings.bundled import bundled_share
+from dig_core.settings.carbon import CarbonStudy
 from dig_core.settings.protein import ProteinStructures, ProteinStudy
 from dig_core.settings.study import Study
 
@@ -12,6 +13,11 @@ def describe(study: AnyStudy) -> str:
         return (
             f"{', '.join(study.targets)} from energies alone as {' and '.join(study.forms)}:"
             f" {len(study.seeds)} training(s) each; {study.sampler.samples} samples by {study.sampler.kind}"
+        )
+    if isinstance(study, CarbonStudy):
+        return (
+            f"{', '.join(study.targets)} of {', '.join(study.data.elements)}: crystals of {len(study.data.files)} file(s);"
+            f" {study.training.steps} training steps; {study.sampler.samples} samples by {study.sampler.kind} in {study.sampler.steps} steps"
         )
     return (
         f"{', '.join(study.targets)} at {study.temperature_K:g} K: {_source(study)};"

@@ -63,6 +63,15 @@ def _expect_ordered(noise: Any) -> Any:
     return noise
 
 
+class Noise(Settings):
+    """From the smallest noise to the largest."""
+
+    sigma_min: PositiveFloat = Field(description="Smallest noise")
+    sigma_max: PositiveFloat = Field(description="Largest noise")
+
+    _ordered = model_validator(mode="after")(_expect_ordered)
+
+
 class VarianceExploding(Settings):
     """Variance-exploding diffusion; noise in units of the data's standard deviation."""
 

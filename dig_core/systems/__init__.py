@@ -4,6 +4,7 @@ from collections.abc import Callable
 from types import ModuleType
 
 from dig_core.systems import (
+    carbon,
     molecule,
     molecule_exploration,
     molecule_pretraining,
@@ -12,7 +13,7 @@ from dig_core.systems import (
     protein_pretraining,
 )
 
-SYSTEMS: dict[str, ModuleType] = {"molecule": molecule, "protein": protein}
+SYSTEMS: dict[str, ModuleType] = {"molecule": molecule, "protein": protein, "carbon": carbon}
 EXPLORATION: dict[str, Callable] = {
     "molecule": molecule_exploration.explore,
     "protein": protein_exploration.explore,

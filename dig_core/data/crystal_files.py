@@ -1,0 +1,103 @@
+"""Crystals from files: one each in a format that pymatgen reads, or a table with one in every row."""
+
+import warnings
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import ase.io
+import numpy as np
+import pandas as pd
+from pymatgen.core import Structure
+
+from dig_core.crystals import SMALLEST_VOLUME, Crystals
+from dig_core.files import atomic
+from dig_core.runtime import progress
+
+FORMATS = {".cif": "cif", ".vasp": "poscar", ".poscar": "poscar", ".json": "json", ".xsf": "xsf"}
+TABLES = (".csv", ".csv.gz")
+SHORTEST_ANGSTROM = 0.6  # atoms closer than that are one and the same, or a mistake
+
+
+def read_crystals(files: Sequence[str | Path], elements: Iterable[str]) -> list[Structure]:
+    """All crystals of the files, in order.
+
+    Raises:
+        ValueError: a file of another kind, a table without the column `cif`, or what `read_crystal` refuses.
+    """
+    return [structure for file in files for structure in _of_file(Path(file), tuple(elements))]
+
+
+def _of_file(file: Path, elements: tuple[str, ...]) -> list[Structure]:
+    if file.name.endswith(TABLES):
+        return _of_table(file, elements)
+    name = "POSCAR" if file.name.startswith("POSCAR") else file.suffix.lower()
+    if name != "POSCAR" and name not in FORMATS:
+        raise ValueError(
+            f"expected a crystal as {', '.join(FORMATS)} or a table as {', '.join(TABLES)}; got {file}. Convert it"
+        )
+    return [read_crystal(file.read_text(), FORMATS.get(name, "poscar"), elements, file)]
+
+
+def _of_table(file: Path, elements: tuple[str, ...]) -> list[Structure]:
+    table = pd.read_csv(file)
+    if "cif" not in table:
+        raise ValueError(
+            f"expected a column 'cif' in {file}; got {', '.join(map(str, table.columns))}. Write a CIF in every row"
+        )
+    rows = progress(table["cif"], f"{file.name}: crystals")
+    return [
+        read_crystal(text, "cif", elements, f"{file}, row {number}")
+        for number, text in enumerate(rows, start=1)
+    ]
+
+
+def read_crystal(text: str, format: str, elements: Iterable[str], where: str | Path) -> Structure:
+    """One crystal of a file in a format that pymatgen reads (cif, poscar, json, ...), without oxidation states.
+
+    Raises:
+        ValueError: it is not one, has other elements, partial occupancies, atoms on top of each other, or no volume.
+    """
+    with warnings.catch_warnings(record=True) as told:  # of rounded coordinates and the like
+        warnings.simplefilter("always")
+        try:
+            structure = Structure.from_str(text, fmt=format)
+        except Exception as error:  # pymatgen and its parsers raise a dozen types
+            # Why a CIF has no crystal stands in the last warning.
+            why = str(told[-1].message if told else error).strip(" .\n").rpartition("\n")[2]
+            raise ValueError(
+                f"expected a crystal in {where}; got {type(error).__name__}: {why[:120]}. Correct the file"
+            ) from error
+    expect_crystal(structure, elements, where)
+    return structure.remove_oxidation_states()
+
+
+def expect_crystal(structure: Structure, elements: Iterable[str], where: str | Path) -> None:
+    """Raise ValueError in one line where a crystal is not what a study of these elements can learn from."""
+    if not structure.is_ordered:
+        raise ValueError(
+            f"expected whole atoms in {where}; got partial occupancies. Write one ordered crystal for each arrangement"
+        )
+    if others := sorted({site.specie.symbol for site in structure} - set(elements)):
+        raise ValueError(
+            f"expected {', '.join(elements)} in {where}; got {', '.join(others)}. Add it to `data.elements`, or leave the crystal out"
+        )
+    if not SMALLEST_VOLUME * len(structure) <= structure.volume < np.inf:  # nor NaN
+        raise ValueError(
+            f"expected at least {SMALLEST_VOLUME:g} cubic Angstrom per atom in {where}; got {structure.volume / len(structure):.3g}. Correct the cell"
+        )
+    if (shortest := shortest_distance(structure)) < SHORTEST_ANGSTROM:
+        raise ValueError(
+            f"expected atoms at least {SHORTEST_ANGSTROM} Angstrom apart in {where}; got {shortest:.3f}. Correct the positions"
+        )
+
+
+def shortest_distance(structure: Structure, within_angstrom: float = 5.0) -> float:
+    """Between two atoms or an atom and its own image, in Angstrom; `within_angstrom` where there is none within it."""
+    distances = structure.get_neighbor_list(within_angstrom)[3]
+    return float(distances.min(initial=within_angstrom))
+
+
+def write_extxyz(path: str | Path, crystals: Crystals) -> None:
+    """Write crystals with their cells in extended XYZ, whole or not at all."""
+    with atomic(Path(path)) as file:
+        ase.io.write(file, [own.to_ase_atoms() for own in crystals.structures()], format="extxyz")

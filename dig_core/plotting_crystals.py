@@ -1,0 +1,89 @@
+"""The figure of a study of crystals: densities, bonding and matches of what is drawn, beside known crystals."""
+
+from collections.abc import Mapping
+
+import matplotlib
+import numpy as np
+import pandas
+from ase import Atoms
+from ase.visualize.plot import plot_atoms
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from dig_core.crystals import crystals_of
+from dig_core.plotting import COLOURS, STYLE, WIDTH_IN
+
+Arrays = Mapping[str, np.ndarray]
+
+SERIES = {
+    "training": ("real crystals", COLOURS["reference"]),
+    "noise_floor": ("real crystals", COLOURS["reference"]),
+    "samples": ("samples", COLOURS["samples"]),
+    "baseline_random_cells": ("random cells", COLOURS["tight_reference"]),
+}
+# Label, limits, and the real crystals that are shown.
+HISTOGRAMS = {
+    "density_g_per_cm3": ("density (g/cm$^3$)", (1.0, 4.5), "training"),
+    "fourfold_share": ("four-fold atoms (share)", (0.0, 1.0), "training"),
+    "match_rms": ("distance from match", (0.0, 0.3), "noise_floor"),
+}
+BINS = 24
+
+
+def crystals_figure(
+    evaluations: Mapping[str, Arrays], samples: Mapping[str, Arrays]
+) -> tuple[Figure, pandas.DataFrame]:
+    """A row per target: histograms of density, bonding and distance from known crystals, and the three crystals that are drawn most often.
+
+    `evaluations` holds what `systems.carbon_evaluation.evaluate` returns, by target; distances are in units of (V/N)^(1/3).
+    """
+    with matplotlib.rc_context(STYLE):
+        figure = Figure(figsize=(WIDTH_IN, 2.0 * len(evaluations) + 0.3), layout="constrained")
+        panels = figure.subplots(len(evaluations), 6, squeeze=False, width_ratios=(3, 3, 3, 2, 2, 2))
+        tables = []
+        for row, (target, arrays) in zip(panels, evaluations.items(), strict=True):
+            tables += [
+                _histogram(axes, arrays, name).assign(target=target)
+                for axes, name in zip(row[:3], HISTOGRAMS, strict=True)
+            ]
+            _draw_frequent(row[3:], arrays, samples[target])
+            row[0].set_ylabel(target.replace("_", " "))
+        handles, labels = panels[0, 0].get_legend_handles_labels()
+        figure.legend(handles, labels, loc="outside upper center", ncols=len(handles))
+    return figure, pandas.concat(tables, ignore_index=True)
+
+
+def _histogram(axes: Axes, arrays: Arrays, name: str) -> pandas.DataFrame:
+    """Shares of crystals in bins, of all series that have the quantity; what lies outside counts in the last bin."""
+    label, limits, real = HISTOGRAMS[name]
+    edges, tables = np.linspace(*limits, BINS + 1), []
+    for series in (real, "samples", "baseline_random_cells"):
+        values = arrays.get(f"{series}.{name}")
+        if values is None:
+            continue
+        shares = np.histogram(np.clip(values[np.isfinite(values)], *limits), edges)[0] / len(values)
+        title, colour = SERIES[series]
+        axes.stairs(shares, edges, color=colour, label=title, fill=series == real, alpha=0.8)
+        own = {"quantity": name, "series": series, "x": (edges[1:] + edges[:-1]) / 2, "share": shares}
+        tables.append(pandas.DataFrame(own))
+    axes.set(xlabel=label, yticks=[])
+    return pandas.concat(tables, ignore_index=True)
+
+
+def _draw_frequent(panels: np.ndarray, arrays: Arrays, samples: Arrays) -> None:
+    """Of the prototypes that are drawn most often the sample that is nearest, repeated, with its share of all samples."""
+    nearest, rms = arrays["samples.nearest"], arrays["samples.match_rms"]
+    numbers, counts = np.unique(nearest[nearest >= 0], return_counts=True)
+    structures = crystals_of(samples).structures()
+    for axes in panels:
+        axes.set_axis_off()
+    for axes, place in zip(panels, np.argsort(-counts)[: len(panels)], strict=False):
+        own = np.where(nearest == numbers[place], rms, np.inf)
+        _draw_crystal(axes, structures[int(np.argmin(own))].to_ase_atoms())
+        axes.set_title(f"{100 * counts[place] / len(nearest):.0f} %")
+
+
+def _draw_crystal(axes: Axes, crystal: Atoms) -> None:
+    cell = crystal.repeat((2, 2, 2))
+    plot_atoms(cell, axes, radii=0.35, rotation="-75x,12y,5z", show_unit_cell=0)
+    axes.set_axis_off()

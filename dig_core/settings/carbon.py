@@ -1,0 +1,117 @@
+"""A study of crystals: where they come from, the network over their images, and what is drawn."""
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, PositiveFloat, PositiveInt, StringConstraints, model_validator
+
+from dig_core.settings.download import RelativePath
+from dig_core.settings.fields import Fraction, Name, Seed, Settings
+from dig_core.settings.network import Noise
+from dig_core.settings.sampling import Drawing
+
+Symbol = Annotated[str, StringConstraints(pattern=r"^[A-Z][a-z]?$")]
+
+
+class CrystalTarget(Settings):
+    """What is drawn: crystals of these atoms."""
+
+    atoms: dict[Symbol, PositiveInt] = Field(
+        min_length=1, description="Atoms of each element in a cell: {C: 6}"
+    )
+
+
+class Crystals(Settings):
+    """Crystals that a network is trained on, and how they are divided."""
+
+    files: tuple[RelativePath, ...] = Field(
+        min_length=1,
+        description="CIF, POSCAR, extxyz or pymatgen JSON files of a crystal each, or tables (csv, csv.gz) with a CIF per row in the column `cif`",
+    )
+    elements: tuple[Symbol, ...] = Field(min_length=1, description="Elements that crystals may have")
+    largest_atoms: PositiveInt = Field(description="Crystals with more atoms per reduced cell are left out")
+    held_out_share: Fraction = Field(
+        description="Share of the prototypes, by lot, whose crystals the network never sees"
+    )
+    seed: Seed = Field(description="Seed of that lot")
+
+
+class CrystalNetwork(Settings):
+    """Score network over atoms and their images."""
+
+    kind: Literal["crystal_graphormer"] = Field(description="Architecture")
+    layers: PositiveInt = Field(description="Number of layers")
+    width: PositiveInt = Field(description="Width of an atom's representation")
+    functions: int = Field(
+        ge=2, description="Gaussian functions of the distance, evenly spaced up to the cutoff"
+    )
+    cutoff_angstrom: PositiveFloat = Field(description="Images within this distance are seen")
+    volume_per_atom_angstrom3: PositiveFloat = Field(
+        description="Usual volume per atom: unit of cells, about the mean of the data, which `prepare_crystals` prints"
+    )
+    lattice_spread: PositiveFloat = Field(
+        description="Unit of ln(cell): about the standard deviation of its six numbers, which `prepare_crystals` prints"
+    )
+
+
+class CrystalProcess(Settings):
+    """Diffusion of both parts of a crystal; the noise of fractional coordinates names the level for both."""
+
+    fractional: Noise = Field(
+        description="Of fractional coordinates, wrapped at the cell's borders: in lengths of the cell"
+    )
+    lattice: Noise = Field(description="Of the symmetric ln(cell), in units of model.lattice_spread")
+
+
+class CrystalTraining(Settings):
+    """Denoising score matching on both parts."""
+
+    steps: PositiveInt = Field(description="Optimiser steps")
+    batch_size: PositiveInt = Field(
+        description="Noised crystals per step, all of one number of atoms; each appears twice, with opposite noise"
+    )
+    learning_rate: PositiveFloat = Field(description="Largest learning rate")
+    warmup_steps: int = Field(ge=0, description="Steps of linear warm-up")
+    weight_decay: float = Field(ge=0.0, description="Weight decay of Muon and AdamW")
+    gradient_clip: PositiveFloat = Field(description="Largest norm of the gradient")
+    ema_decay: Fraction = Field(description="Decay per step of the averaged weights")
+    validation_fraction: Fraction = Field(
+        description="Share of the training crystals kept for the learning curve"
+    )
+    checkpoint_interval_steps: PositiveInt = Field(description="Steps between two restart points")
+    seed: Seed = Field(description="Seed of weights, batches and noise")
+
+
+class CrystalEvaluation(Settings):
+    """Comparison with the crystals that trained the network, and those that did not."""
+
+    noise_angstrom: PositiveFloat = Field(
+        description="Baseline: training crystals whose atoms are displaced by so much in every direction"
+    )
+    seed: Seed = Field(description="Seed of the baselines: random cells, displacements")
+
+
+class CarbonStudy(Settings):
+    """Everything about one study of crystals."""
+
+    kind: Literal["carbon"] = Field(description="Kind of system")
+    targets: dict[Name, CrystalTarget] = Field(min_length=1, description="What is drawn, by name")
+    data: Crystals = Field(description="Crystals that train the network")
+    model: CrystalNetwork = Field(description="Score network")
+    process: CrystalProcess = Field(description="Diffusion process")
+    training: CrystalTraining = Field(description="Training of the score network")
+    sampler: Drawing = Field(description="Drawing crystals")
+    evaluation: CrystalEvaluation = Field(description="Comparison with known crystals")
+
+    @model_validator(mode="after")
+    def _targets_are_like_the_data(self) -> Self:
+        for name, target in self.targets.items():
+            if others := set(target.atoms) - set(self.data.elements):
+                raise ValueError(
+                    f"expected elements of data.elements in targets.{name}.atoms; got {', '.join(sorted(others))}. Ask for others, or add them"
+                )
+            if (count := sum(target.atoms.values())) > self.data.largest_atoms:
+                raise ValueError(
+                    f"expected at most data.largest_atoms, {self.data.largest_atoms}, in targets.{name}.atoms; got {count}."
+                    " Ask for fewer atoms, or train on larger crystals"
+                )
+        return self

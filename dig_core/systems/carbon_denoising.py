@@ -1,0 +1,102 @@
+"""The training on crystals: denoising of fractional coordinates and lattice together; every batch holds crystals of one number of atoms."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from dig_core.diffusion.losses import Batch, unit_variance_residuals
+from dig_core.diffusion.processes import Process, State
+from dig_core.systems.batches import frames_probabilities, indices_of_one_target
+from dig_core.systems.carbon_model import (
+    FRACTIONAL,
+    LATTICE,
+    LatticeScale,
+    diffusion_process,
+    lattice_scale,
+    score,
+)
+
+
+@dataclass(frozen=True)
+class SameCount:
+    """Crystals of the same number of atoms, as states."""
+
+    fractional: Float[Tensor, "crystals atoms 3"]
+    lattice: Float[Tensor, "crystals 3 3"]
+    atomic_numbers: Int[Tensor, "crystals atoms"]
+
+    def states(self, indices: Int[Tensor, " batch"]) -> State:
+        """The crystals with these indices."""
+        return {FRACTIONAL: self.fractional[indices], LATTICE: self.lattice[indices]}
+
+
+@dataclass
+class CrystalDenoising:
+    """The training loss on all crystals.
+
+    Args:
+        groups: crystals by number of atoms; indices count through all of them.
+    """
+
+    groups: Sequence[SameCount]
+    process: dict[str, Process]
+    scale: LatticeScale
+
+    def __call__(self, model: nn.Module, batch: Batch) -> Float[Tensor, " batch"]:
+        """Loss of the crystals with these indices; the first one picks the number of atoms.
+
+        Only the first half of the indices is used, each twice, with opposite noise: what is odd in the noise cancels.
+        """
+        number, local = indices_of_one_target(batch.indices, [len(group.lattice) for group in self.groups])
+        group, half = self.groups[number], (len(local) + 1) // 2
+        clean = group.states(local[:half])
+        time = self._times(half, batch.generator)
+        noise = {field: own.noise(clean[field], batch.generator) for field, own in self.process.items()}
+        own_score = score(model, self.process, self.scale, group.atomic_numbers[local[:half]].repeat(2, 1))
+        twice = {field: torch.cat([x, x]) for field, x in clean.items()}
+        opposite = {field: torch.cat([eps, -eps]) for field, eps in noise.items()}
+        residuals = unit_variance_residuals(own_score, self.process, twice, time.repeat(2), opposite)
+        return mean_square(residuals)
+
+    def _times(self, count: int, generator: torch.Generator) -> Float[Tensor, " batch"]:
+        """Evenly spread, so is ln of the noise; one time in each of `count` equal intervals."""
+        drawn = torch.rand(count, generator=generator, device=generator.device)
+        return (torch.arange(count, device=generator.device) + drawn) / count
+
+
+def mean_square(residuals: State) -> Float[Tensor, " batch"]:
+    """Of both fields alike, each over its free coordinates: 3 (atoms - 1), since crystals may be shifted, and 6."""
+    atoms = residuals[FRACTIONAL].shape[1]
+    moved = residuals[FRACTIONAL].square().sum(dim=(1, 2)) / (3 * max(1, atoms - 1))
+    return 0.5 * (moved + residuals[LATTICE].square().sum(dim=(1, 2)) / 6)
+
+
+def denoising_loss(
+    dataset: Mapping[str, np.ndarray],
+    descriptors: Mapping[str, Any],
+    settings: Mapping[str, Any],
+    device: str,
+) -> tuple[CrystalDenoising, dict[str, Tensor], float]:
+    """The loss on the crystals of a dataset, and the probabilities by which they train and validate."""
+    scale, groups, weights = lattice_scale(settings["model"]), [], []
+    last = np.cumsum(dataset["counts"])
+    for atoms in np.unique(dataset["counts"]):
+        chosen = np.flatnonzero(dataset["counts"] == atoms)
+        places = last[chosen][:, None] - atoms + np.arange(atoms)
+        lattices = torch.as_tensor(dataset["lattices_angstrom"][chosen], dtype=torch.float64)
+        groups.append(
+            SameCount(
+                torch.as_tensor(dataset["fractional"][places], dtype=torch.get_default_dtype()).to(device),
+                scale.scaled(lattices, int(atoms)).to(device, torch.get_default_dtype()),
+                torch.as_tensor(dataset["atomic_numbers"][places], dtype=torch.long).to(device),
+            )
+        )
+        weights.append(torch.as_tensor(dataset["weights"][chosen], dtype=torch.get_default_dtype()))
+    probabilities = frames_probabilities(weights, settings["training"]["validation_fraction"])
+    moved = {part: values.to(device) for part, values in probabilities.items()}
+    return CrystalDenoising(groups, diffusion_process(settings["process"]), scale), moved, 1.0

@@ -1,0 +1,116 @@
+rule prepare_crystals:
+    """Read crystals, tell them apart, and hold whole prototypes out."""
+    input:
+        files=lambda w: list(CONFIG.studies[w.system].data.files),
+        library=library(
+            "crystals.py", "data/crystal_files.py", "evaluation/matching.py"
+        ),
+    output:
+        crystals="results/{system}/crystals.npz",
+        dataset="results/{system}/dataset.npz",
+    log:
+        "results/logs/prepare_crystals/{system}.log",
+    wildcard_constraints:
+        system=of_kind("carbon"),
+    conda:
+        "../envs/learning.yaml"
+    threads: 1
+    resources:
+        mem_mb=memory("prepare_crystals"),
+        runtime=minutes("prepare_crystals"),
+    params:
+        kind=setting("kind"),
+        data=setting("data"),
+    script:
+        "../workflow_scripts/prepare_crystals.py"
+
+
+rule sample_crystals:
+    """Draw crystals of given atoms from the trained model; goes on where an interrupted run stopped."""
+    input:
+        checkpoint="results/{system}/model/checkpoint.pt",
+    output:
+        samples="results/{system}/{target}/samples.npz",
+        structures="results/{system}/{target}/samples.extxyz",
+    log:
+        "results/logs/sample_crystals/{system}_{target}.log",
+    wildcard_constraints:
+        system=of_kind("carbon"),
+    conda:
+        "../envs/learning.yaml"
+    threads: 1
+    resources:
+        mem_mb=memory("sample_crystals"),
+        runtime=minutes("sample_crystals"),
+    params:
+        kind=setting("kind"),
+        atoms=setting("targets", "{target}", "atoms"),
+        sampler=setting("sampler"),
+        partial="results/{system}/{target}/samples.partial",
+    script:
+        "../workflow_scripts/sample_crystals.py"
+
+
+rule evaluate_crystals:
+    """Compare drawn crystals with known prototypes, beside crystals held out, displaced ones and random cells."""
+    input:
+        samples="results/{system}/{target}/samples.npz",
+        crystals="results/{system}/crystals.npz",
+        training="results/{system}/model/training.json",
+        library=library(
+            "crystals.py",
+            "evaluation/matching.py",
+            "systems/carbon_evaluation.py",
+        ),
+    output:
+        metrics="results/{system}/{target}/metrics.json",
+        evaluation="results/{system}/{target}/evaluation.npz",
+    log:
+        "results/logs/evaluate_crystals/{system}_{target}.log",
+    wildcard_constraints:
+        system=of_kind("carbon"),
+    conda:
+        "../envs/learning.yaml"
+    threads: 1
+    resources:
+        mem_mb=memory("evaluate_crystals"),
+        runtime=minutes("evaluate_crystals"),
+    params:
+        atoms=setting("targets", "{target}", "atoms"),
+        evaluation=setting("evaluation"),
+    script:
+        "../workflow_scripts/evaluate_crystals.py"
+
+
+rule figure_crystals:
+    """Draw densities, bonding and matches of drawn crystals beside those of known ones."""
+    input:
+        evaluations=of_targets("results/{system}/{target}/evaluation.npz"),
+        samples=of_targets("results/{system}/{target}/samples.npz"),
+        library=library("plotting.py", "plotting_crystals.py"),
+    output:
+        png=report(
+            "results/{system}/figures/crystals.png",
+            caption="captions.rst",
+            category="{system}",
+            labels={"content": "crystals"},
+        ),
+        pdf="results/{system}/figures/crystals.pdf",
+        parquet="results/{system}/figures/crystals.parquet",
+    log:
+        "results/logs/figure_crystals/{system}.log",
+    conda:
+        "../envs/learning.yaml"
+    threads: 1
+    resources:
+        mem_mb=memory("figure_crystals"),
+        runtime=minutes("figure_crystals"),
+    params:
+        targets=setting("targets"),
+        caption=(
+            "Crystals that were drawn beside those that trained the network, held-out ones and random cells: mass density, share"
+            " of atoms with four neighbours, distance from the nearest known prototype, and samples of the most"
+            " frequent ones."
+        ),
+    script:
+        "../workflow_scripts/figure_crystals.py"

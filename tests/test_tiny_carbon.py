@@ -1,0 +1,81 @@
+"""The workflow of crystals, small: from CIFs to samples that match known phases, and to the figure."""
+
+import json
+
+import ase.io
+import numpy as np
+import pandas
+import pytest
+
+from dig_core.data.carbon_phases import cells_of_phases
+from dig_core.files import load_arrays
+from tests.test_tiny_study import ROOT, checkout, snakemake
+
+FIGURES = [
+    f"figures/{name}.{suffix}"
+    for name in ("crystals", "learning_curve")
+    for suffix in ("png", "pdf", "parquet")
+]
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory):
+    """The folder of the finished tiny study of crystals."""
+    folder = checkout(tmp_path_factory.mktemp("carbon"), "[carbon_tiny]")
+    (folder / "config/config.yaml").write_text("studies: [carbon_tiny]\nfigures: {}\n")
+    snakemake(folder, "carbon_tiny")
+    return folder / "results/carbon_tiny"
+
+
+def test_the_crystals_are_the_named_phases():
+    table = pandas.read_csv(ROOT / "config/structures/carbon_phases.csv")
+    cells = cells_of_phases(4)
+    assert table["name"].tolist() == list(cells)
+    assert table["cif"].tolist() == [own.to(fmt="cif") for own in cells.values()]
+
+
+def test_whole_prototypes_are_held_out(tiny):
+    crystals, dataset = load_arrays(tiny / "crystals.npz"), load_arrays(tiny / "dataset.npz")
+    kinds = {
+        number: set(crystals["held_out"][crystals["prototypes"] == number])
+        for number in set(crystals["prototypes"].tolist())
+    }
+    assert all(len(held) == 1 for held in kinds.values()) and {True} in kinds.values()
+    assert len(dataset["counts"]) == (~crystals["held_out"]).sum()
+    assert dataset["counts"].sum() == len(dataset["fractional"]) == len(dataset["atomic_numbers"])
+
+
+def test_samples_match_known_phases_far_above_chance(tiny):
+    """A minute of training."""
+    found = json.loads((tiny / "four/metrics.json").read_text())
+    assert found["samples"] == 60
+    assert found["match_rate"] > 0.12 > 3 * found["match_rate_baseline_random_cells"]
+    assert found["valid_fraction"] > found["valid_fraction_baseline_random_cells"] + 0.15
+    assert found["match_rate_paper"] >= found["match_rate"]
+    assert 0.0 < found["recall_trained"] <= 1.0
+    assert found["density_g_per_cm3_wasserstein"] < 0.5
+    assert found["match_rms"] < 0.1
+
+
+def test_samples_are_written_for_other_programs(tiny):
+    structures = ase.io.read(tiny / "four/samples.extxyz", index=":")
+    arrays = load_arrays(tiny / "four/samples.npz")
+    assert len(structures) == 60 and all(
+        own.get_chemical_symbols() == ["C"] * 4 and own.pbc.all() for own in structures
+    )
+    np.testing.assert_allclose([own.cell[:] for own in structures], arrays["lattices_angstrom"], atol=1e-6)
+    np.testing.assert_allclose(
+        np.concatenate([own.get_scaled_positions(wrap=False) for own in structures]),
+        arrays["fractional"],
+        atol=1e-5,
+    )
+
+
+def test_figure_and_table_show_all_series(tiny):
+    assert all((tiny / name).stat().st_size > 1000 for name in FIGURES)
+    shown = pandas.read_parquet(tiny / "figures/crystals.parquet")
+    assert set(shown["series"]) == {"training", "noise_floor", "samples", "baseline_random_cells"}
+    shares = shown[shown["quantity"] == "density_g_per_cm3"].groupby("series")["share"].sum()
+    np.testing.assert_allclose(shares, 1.0)
+    table = pandas.read_csv(tiny.parent / "tables/carbon_tiny.csv").set_index("metric")
+    assert table.loc["match_rate", ["samples", "baseline", "random_cells"]].notna().all()
