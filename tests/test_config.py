@@ -605,7 +605,9 @@ def test_a_protein_is_a_sequence_or_a_file(tmp_path):
     study = load_study(write(tmp_path, "mine", changed("targets", targets, PEPTIDES)))
     assert study.targets["chain"].residues == (3, 40)
     assert [name for name, target in study.targets.items() if target.held_out] == ["chain"]
-    assert "chain, fasta, letters at 300 K: 2 x 3 ns of parallel tempering at 3 temperatures;" in describe(study)
+    assert "chain, fasta, letters at 300 K: 2 x 3 ns of parallel tempering at 3 temperatures;" in describe(
+        study
+    )
 
 
 def test_proteins_that_hold_out_another_target_are_the_same_otherwise(tmp_path):
