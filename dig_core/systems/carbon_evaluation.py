@@ -67,7 +67,7 @@ def _divides(crystal: Structure, whole: Composition) -> bool:
 
 def evaluate(
     samples: Arrays, crystals: Arrays, atoms: Mapping[str, int], settings: Mapping[str, Any]
-) -> tuple[dict[str, float], dict[str, np.ndarray]]:
+) -> tuple[dict[str, float | int], dict[str, np.ndarray]]:
     """Metrics (one level, units in the keys), and arrays of all series for the figure."""
     known, generator = known_crystals(crystals, atoms), np.random.default_rng(settings["seed"])
     drawn = crystals_of(samples).structures()
@@ -77,7 +77,7 @@ def evaluate(
         DISPLACED: displaced(known.training, len(drawn), settings["noise_angstrom"], generator),
         RANDOM: random_cells(known.training, len(drawn), generator),
     }
-    metrics: dict[str, float] = {"samples": len(drawn), "training_crystals": len(known.training)}
+    metrics: dict[str, float | int] = {"samples": len(drawn), "training_crystals": len(known.training)}
     arrays: dict[str, np.ndarray] = {}
     for ending, structures in series.items():
         if structures:
