@@ -17,6 +17,7 @@ GENTLE_STEPS = 20  # of a relaxation, before the others
 MILLISECONDS_PER_TRAINED_STRUCTURE = 3.8  # forward and backward, 4 layers of width 96
 MILLISECONDS_PER_TRAINED_CRYSTAL = 3.0  # 8 atoms, 3 layers of width 64
 MILLISECONDS_PER_CRYSTAL = 1.5  # one network evaluation of it
+BYTES_PER_CIF = 1000.0
 SECONDS_PER_COMPARED_CRYSTAL = 0.15  # with some hundred prototypes, at two tolerances
 MILLISECONDS_PER_EVALUATION = 1.0  # one network evaluation of one structure
 MILLISECONDS_PER_EQUATION = (
@@ -199,8 +200,11 @@ def crystals_cost(rule: str, study: CarbonStudy) -> Cost:
     if rule == "sample_crystals":
         evaluations = samples * score_evaluations(study.sampler.kind, study.sampler.steps)
         return Cost(SECONDS_TO_START + 1e-3 * MILLISECONDS_PER_CRYSTAL * factor * evaluations, megabytes)
-    if rule in ("evaluate_crystals", "prepare_crystals"):
-        return Cost(SECONDS_TO_START + SECONDS_PER_COMPARED_CRYSTAL * 3 * samples, megabytes)
+    if rule == "prepare_crystals":
+        crystals = bytes_on_disk(study.data.files) / BYTES_PER_CIF
+        return Cost(SECONDS_TO_START + SECONDS_PER_COMPARED_CRYSTAL * crystals, 1.0)
+    if rule == "evaluate_crystals":
+        return Cost(SECONDS_TO_START + SECONDS_PER_COMPARED_CRYSTAL * 4 * samples, megabytes)
     return Cost(SECONDS_TO_START, 1.0)
 
 

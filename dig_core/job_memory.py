@@ -27,11 +27,14 @@ def memory_MB(rule: str, study: AnyStudy) -> int:
 
 
 def _bytes_of_crystals(rule: str, study: CarbonStudy) -> float:
-    """Sums over images of all pairs of atoms, ten for each radial function, and what each layer makes of them."""
+    """Pairs with all images in cells that noise has made up to three times as dense, sums over images, and what each layer makes of them."""
     sizes = {"train": study.training.batch_size, "sample_crystals": study.sampler.batch_size}
-    layers = study.model.layers if rule == "train" else 1
-    floats = 10 * study.model.functions + 11 * study.model.width * layers
-    return 4.0 * sizes.get(rule, 0) * study.data.largest_atoms**2 * floats
+    layers, atoms, model = study.model.layers if rule == "train" else 1, study.data.largest_atoms, study.model
+    images = 3 * 4.2 * model.cutoff_angstrom**3 / model.volume_per_atom_angstrom3
+    floats = atoms * images * 2 * 10 * model.functions + atoms**2 * (
+        10 * model.functions + 11 * model.width * layers
+    )
+    return 4.0 * sizes.get(rule, 0) * floats
 
 
 def _bytes_of_structures(rule: str, study: Structures) -> float:

@@ -21,12 +21,13 @@ SERIES = {
     "samples": ("samples", COLOURS["samples"]),
     "baseline_random_cells": ("random cells", COLOURS["tight_reference"]),
 }
-# Label, limits, and the real crystals that are shown.
+# Label, and the real crystals that are shown.
 HISTOGRAMS = {
-    "density_g_per_cm3": ("density (g/cm$^3$)", (1.0, 4.5), "training"),
-    "fourfold_share": ("four-fold atoms (share)", (0.0, 1.0), "training"),
-    "match_rms": ("distance from match", (0.0, 0.3), "noise_floor"),
+    "density_g_per_cm3": ("density (g/cm$^3$)", "training"),
+    "most_bonded_share": ("atoms with most neighbours (share)", "training"),
+    "match_rms": ("distance from match", "noise_floor"),
 }
+LARGEST_SHOWN = 1.5  # times the largest of the real crystals
 BINS = 24
 
 
@@ -55,13 +56,17 @@ def crystals_figure(
 
 def _histogram(axes: Axes, arrays: Arrays, name: str) -> pandas.DataFrame:
     """Shares of crystals in bins, of all series that have the quantity; what lies outside counts in the last bin."""
-    label, limits, real = HISTOGRAMS[name]
-    edges, tables = np.linspace(*limits, BINS + 1), []
-    for series in (real, "samples", "baseline_random_cells"):
-        values = arrays.get(f"{series}.{name}")
-        if values is None:
-            continue
-        shares = np.histogram(np.clip(values[np.isfinite(values)], *limits), edges)[0] / len(values)
+    label, real = HISTOGRAMS[name]
+    shown = {
+        key: arrays[f"{key}.{name}"]
+        for key in (real, "samples", "baseline_random_cells")
+        if f"{key}.{name}" in arrays
+    }
+    finite = {key: values[np.isfinite(values)] for key, values in shown.items()}
+    largest = LARGEST_SHOWN * finite[real].max(initial=0.0) if name != "match_rms" and real in finite else 0.3
+    edges, tables = np.linspace(0.0, largest or 1.0, BINS + 1), []
+    for series, values in finite.items():
+        shares = np.histogram(np.clip(values, edges[0], edges[-1]), edges)[0] / len(shown[series])
         title, colour = SERIES[series]
         axes.stairs(shares, edges, color=colour, label=title, fill=series == real, alpha=0.8)
         own = {"quantity": name, "series": series, "x": (edges[1:] + edges[:-1]) / 2, "share": shares}

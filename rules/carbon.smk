@@ -2,9 +2,6 @@ rule prepare_crystals:
     """Read crystals, tell them apart, and hold whole prototypes out."""
     input:
         files=lambda w: list(CONFIG.studies[w.system].data.files),
-        library=library(
-            "crystals.py", "data/crystal_files.py", "evaluation/matching.py"
-        ),
     output:
         crystals="results/{system}/crystals.npz",
         dataset="results/{system}/dataset.npz",
@@ -52,7 +49,7 @@ rule sample_crystals:
 
 
 rule evaluate_crystals:
-    """Compare drawn crystals with known prototypes, beside crystals held out, displaced ones and random cells."""
+    """Compare drawn crystals with known prototypes, beside real crystals, displaced ones and random cells."""
     input:
         samples="results/{system}/{target}/samples.npz",
         crystals="results/{system}/crystals.npz",
@@ -99,6 +96,8 @@ rule figure_crystals:
         parquet="results/{system}/figures/crystals.parquet",
     log:
         "results/logs/figure_crystals/{system}.log",
+    wildcard_constraints:
+        system=of_kind("carbon"),
     conda:
         "../envs/learning.yaml"
     threads: 1
@@ -108,9 +107,9 @@ rule figure_crystals:
     params:
         targets=setting("targets"),
         caption=(
-            "Crystals that were drawn beside those that trained the network, held-out ones and random cells: mass density, share"
-            " of atoms with four neighbours, distance from the nearest known prototype, and samples of the most"
-            " frequent ones."
+            "Crystals that were drawn beside those that trained the network and random cells: mass density, share of atoms with"
+            " the most neighbours (of carbon: four), root-mean-square distance from the nearest known prototype in units of"
+            " (V/N)^(1/3), and samples of the prototypes that are drawn most often, with their shares."
         ),
     script:
         "../workflow_scripts/figure_crystals.py"

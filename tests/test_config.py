@@ -352,8 +352,11 @@ def test_mistake_in_a_study_of_proteins_gives_one_line(tmp_path, path, value, to
         ("targets.six.atoms", {"Si": 6}, ["elements of data.elements in targets.six.atoms; got Si"]),
         ("targets.six.atoms", {"C": 12}, ["at most data.largest_atoms, 8, in targets.six.atoms; got 12"]),
         ("targets.six.atoms", {"C": 0}, ["targets.six.atoms", "got 0"]),
-        ("data.elements", ["carbon"], ["data.elements", "got 'carbon'"]),
+        ("data.elements", ["carbon"], ["data.elements", "the symbol of an element; got 'carbon'"]),
+        ("data.elements", ["Xx"], ["data.elements", "the symbol of an element; got 'Xx'"]),
         ("data.files", [], ["data.files"]),
+        ("data.files", ["absent.cif"], ["the file absent.cif; found none"]),
+        ("process.fractional.sigma_max", 1.0, ["process.fractional.sigma_max", "got 1.0"]),
         ("data.held_out_share", 1.0, ["data.held_out_share", "got 1.0"]),
         ("process.lattice.sigma_min", 9.0, ["sigma_min < sigma_max; got 9.0 and 5.0"]),
         ("model.cutoff", 4.0, ["got 'cutoff'", "cutoff_angstrom"]),
@@ -368,11 +371,12 @@ def test_mistake_in_a_study_of_crystals_gives_one_line(tmp_path, path, value, to
 
 
 def test_a_study_of_crystals_is_described_and_costs_more_where_it_is_larger(tmp_path):
-    study = load_study(write(tmp_path, "mine", CARBON))
+    values = changed("data.files", [str(ROOT / "config/structures/carbon_phases.csv")], CARBON)
+    study = load_study(write(tmp_path, "mine", values))
     assert describe(study).startswith(
         "eight, six of C: crystals of 1 file(s); 6000 training steps; 500 samples by predictor_corrector"
     )
-    larger = load_study(write(tmp_path, "larger", changed("data.largest_atoms", 24, CARBON)))
+    larger = load_study(write(tmp_path, "larger", changed("data.largest_atoms", 24, values)))
     for rule in ("train", "sample_crystals"):
         assert costs.cost(rule, larger).seconds > 2 * costs.cost(rule, study).seconds > 100
         assert job_memory.memory_MB(rule, larger) > job_memory.memory_MB(rule, study) > 2000

@@ -78,4 +78,4 @@ def test_figure_and_table_show_all_series(tiny):
     shares = shown[shown["quantity"] == "density_g_per_cm3"].groupby("series")["share"].sum()
     np.testing.assert_allclose(shares, 1.0)
     table = pandas.read_csv(tiny.parent / "tables/carbon_tiny.csv").set_index("metric")
-    assert table.loc["match_rate", ["samples", "baseline", "random_cells"]].notna().all()
+    assert table.loc["match_rate", ["samples", "noise_floor", "baseline", "random_cells"]].notna().all()

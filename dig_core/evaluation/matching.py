@@ -5,7 +5,7 @@ diamond and graphite. The matcher brings volumes together, so it does not see de
 is in units of (V/N)^(1/3).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,8 +17,6 @@ from dig_core.crystals import primitive
 from dig_core.runtime import progress
 
 TOLERANCES = {"": (0.2, 0.3, 5.0), "_paper": (0.3, 0.5, 10.0)}  # ltol, stol, angle_tol in degrees
-BOND_ANGSTROM = 1.85  # between neighbours: diamond has 1.54, the next ones are 2.5 away
-SHORTEST_ANGSTROM = 1.2
 
 
 def matcher(tolerances: tuple[float, float, float] = TOLERANCES[""]) -> StructureMatcher:
@@ -41,12 +39,17 @@ class Matches:
     @property
     def reference(self) -> Int[np.ndarray, " samples"]:
         """The reference that each sample is nearest to, -1 for none."""
-        return np.where(self.found, self.distances.argmin(axis=1), -1)
+        return np.where(self.found, np.argmin(self._padded, axis=1), -1)
 
     @property
     def rms(self) -> Float[np.ndarray, " samples"]:
         """The distance to it, NaN for none."""
-        return np.where(self.found, self.distances.min(axis=1), np.nan)
+        return np.where(self.found, self.distances.min(axis=1, initial=np.inf), np.nan)
+
+    @property
+    def _padded(self) -> Float[np.ndarray, "samples _"]:
+        """With a reference that nothing matches: there may be no other."""
+        return np.pad(self.distances, ((0, 0), (0, 1)), constant_values=np.inf)
 
     def recall(self, weights: Float[np.ndarray, " references"]) -> float:
         """The share of references, by weight, that some sample matches."""
@@ -83,7 +86,7 @@ def _distance(reference: Structure, sample: Structure, compare: StructureMatcher
     return np.inf if found is None else float(found[0])
 
 
-def prototypes(structures: Sequence[Structure], matcher: StructureMatcher) -> Int[np.ndarray, " crystals"]:
+def prototypes(structures: Sequence[Structure], compare: StructureMatcher) -> Int[np.ndarray, " crystals"]:
     """The number of the prototype of each crystal: that of the first earlier one which matches it, or a new one.
 
     Compared are primitive cells with as many atoms of each element; to others the matcher, which makes no supercells,
@@ -94,57 +97,84 @@ def prototypes(structures: Sequence[Structure], matcher: StructureMatcher) -> In
     for structure in progress(structures, "crystals told apart"):
         own, new = primitive(structure), max(numbers, default=-1) + 1
         alike = first.setdefault(own.formula, []) if own else []
-        known = (k for k, other in alike if matcher.fit(other, own, skip_structure_reduction=True))
+        known = (k for k, other in alike if compare.fit(other, own, skip_structure_reduction=True))
         numbers.append(next(known, new))
         if own and numbers[-1] == new:
             alike.append((new, own))
     return np.array(numbers, dtype=np.int64)
 
 
-def split_by_prototype(
-    numbers: Int[np.ndarray, " crystals"], held_out_share: float, seed: int
-) -> Mapping[str, np.ndarray]:
-    """Indices of crystals that train and that are held out: whole prototypes, by lot, about `held_out_share` of them.
-
-    At least one prototype is on either side.
+def held_out_prototypes(
+    numbers: Int[np.ndarray, " crystals"], share: float, seed: int
+) -> Bool[np.ndarray, " crystals"]:
+    """Which crystals are of prototypes that are held out: whole ones, by lot, about `share` of them; at least one unless it is 0.
 
     Raises:
-        ValueError: there is only one.
+        ValueError: there is only one prototype.
     """
     distinct = np.unique(numbers)
+    if share == 0.0:
+        return np.zeros(len(numbers), dtype=bool)
     if len(distinct) < 2:
         raise ValueError(
-            f"expected crystals of two prototypes or more, to hold one out; got {len(distinct)}. Add other crystals"
+            "expected crystals of two prototypes or more, to hold one out; got one. Add other crystals, or write held_out_share: 0.0"
         )
-    count = np.clip(round(held_out_share * len(distinct)), 1, len(distinct) - 1)
-    held_out = np.isin(numbers, np.random.default_rng(seed).permutation(distinct)[:count])
-    return {"train": np.flatnonzero(~held_out), "held_out": np.flatnonzero(held_out)}
+    count = np.clip(round(share * len(distinct)), 1, len(distinct) - 1)
+    return np.isin(numbers, np.random.default_rng(seed).permutation(distinct)[:count])
+
+
+@dataclass(frozen=True)
+class Bonds:
+    """What is a bond, and how many an atom has.
+
+    Args:
+        within_angstrom: neighbours are bonded within this distance.
+        shortest_angstrom: no two atoms are closer.
+        neighbours: numbers of bonds that an atom may have.
+    """
+
+    within_angstrom: float = 1.85  # diamond has 1.54, and the next atoms are 2.5 away
+    shortest_angstrom: float = 1.2
+    neighbours: Sequence[int] = (3, 4)
 
 
 @dataclass(frozen=True)
 class Bonding:
-    """Neighbours within BOND_ANGSTROM."""
+    """The bonds of crystals."""
 
+    bonds: Bonds
     shortest_angstrom: Float[np.ndarray, " crystals"]
     coordination: Sequence[Int[np.ndarray, " _"]]  # by crystal, then by atom
 
     @property
-    def valid(self) -> Bool[np.ndarray, " crystals"]:
-        """No pair closer than SHORTEST_ANGSTROM, and every atom with three or four neighbours."""
-        bonded = np.array([np.isin(own, (3, 4)).all() for own in self.coordination])
-        return bonded & (self.shortest_angstrom >= SHORTEST_ANGSTROM)
+    def close(self) -> Bool[np.ndarray, " crystals"]:
+        """Two atoms are too close."""
+        return self.shortest_angstrom < self.bonds.shortest_angstrom
 
     @property
-    def fourfold_share(self) -> Float[np.ndarray, " crystals"]:
-        """The share of atoms with four neighbours (sp3)."""
-        return np.array([np.mean(own == 4) for own in self.coordination])
+    def valid(self) -> Bool[np.ndarray, " crystals"]:
+        """No two atoms are too close, and every atom has as many neighbours as it may."""
+        bonded = np.array([np.isin(own, self.bonds.neighbours).all() for own in self.coordination])
+        return bonded & ~self.close
+
+    @property
+    def most_bonded_share(self) -> Float[np.ndarray, " crystals"]:
+        """The share of atoms with the largest allowed number of neighbours; of carbon those with four (sp3)."""
+        return np.array([np.mean(own == max(self.bonds.neighbours)) for own in self.coordination])
 
 
-def bonding(structures: Sequence[Structure]) -> Bonding:
-    """Shortest distances (of images, too; BOND_ANGSTROM where none is shorter) and numbers of neighbours."""
+def bonding(structures: Sequence[Structure], bonds: Bonds) -> Bonding:
+    """Shortest distances (of images, too; that of a bond where none is shorter) and numbers of neighbours.
+
+    Cells that `primitive` refuses, whose images would fill the memory, have atoms on top of each other.
+    """
     shortest, coordination = [], []
     for structure in structures:
-        first, _, _, distances = structure.get_neighbor_list(BOND_ANGSTROM)
-        shortest.append(distances.min(initial=BOND_ANGSTROM))
+        if primitive(structure) is None:
+            shortest.append(0.0)
+            coordination.append(np.zeros(len(structure), dtype=int))
+            continue
+        first, _, _, distances = structure.get_neighbor_list(bonds.within_angstrom)
+        shortest.append(distances.min(initial=bonds.within_angstrom))
         coordination.append(np.bincount(first, minlength=len(structure)))
-    return Bonding(np.array(shortest), coordination)
+    return Bonding(bonds, np.array(shortest), coordination)

@@ -1,4 +1,4 @@
-"""Graphormer of crystals: atoms attend to all images within a cutoff; scalars and vectors of each atom (Schuett et al. 2021, arXiv 2102.03150).
+"""Network of crystals: messages from all images within a cutoff to scalars and vectors of each atom (Schuett et al. 2021, arXiv 2102.03150).
 
 The lattice is a symmetric matrix L whose rows are the lattice vectors: its only rotation is that of the lattice vectors among themselves. So
 a permutation or a change of sign of lattice vectors is an orthogonal matrix P, L -> P L P^T and x -> x P^T, and a network that is
@@ -15,7 +15,7 @@ from torch.nn import functional
 ATOMIC_NUMBERS = 119  # 0 is none
 FREQUENCIES = 16  # of the noise level
 LARGEST_IMAGE = 4  # lattice translations along every axis that may hold a neighbour
-SHORTEST = 0.05  # Angstrom: directions of closer pairs fade
+FADING = 0.005  # Angstrom: directions of closer pairs fade
 UPPER = ((0, 0, 0, 1, 1, 2), (0, 1, 2, 1, 2, 2))  # rows and columns of the upper triangle
 
 
@@ -31,17 +31,21 @@ class Pairs:
     tensors: Float[Tensor, "batch atoms atoms 6 functions"]  # sum of b(r) u u^T, in the order of UPPER
 
 
+def images_needed(lattice: Float[Tensor, "batch 3 3"], cutoff: float) -> Int[Tensor, "batch 3"]:
+    """How many lattice translations along each axis a neighbour within the cutoff may be away from the nearest image."""
+    spacing = 1.0 / torch.linalg.inv(lattice).norm(dim=1)  # between planes
+    return (cutoff / spacing + 0.5).floor().long()
+
+
 @torch.no_grad()
 def neighbour_pairs(
     fractional: Float[Tensor, "batch atoms 3"], lattice: Float[Tensor, "batch 3 3"], cutoff: float
 ) -> tuple[Int[Tensor, "edges 3"], Float[Tensor, "edges 3"]]:
     """Structure, atom and atom of every pair within the cutoff, and the lattice translation of the second, to be added to x_j - x_i.
 
-    Raises ValueError where a cell is so flat that images further than LARGEST_IMAGE would be within the cutoff.
+    Of cells so flat that images further than LARGEST_IMAGE would be within the cutoff, as noise makes them, these are left out.
     """
-    spacing = 1.0 / torch.linalg.inv(lattice).norm(dim=1)  # [batch, 3], between planes
-    needed = (cutoff / spacing + 1.0).floor().clamp(max=LARGEST_IMAGE)
-    reach = needed.amax(dim=0).long().tolist()
+    reach = images_needed(lattice, cutoff).clamp(max=LARGEST_IMAGE).amax(dim=0).tolist()
     axes = [torch.arange(-r, r + 1, device=lattice.device) for r in reach]
     images = torch.cartesian_prod(*axes).to(lattice.dtype)
     apart = fractional[:, None] - fractional[:, :, None]
@@ -63,7 +67,7 @@ def neighbour_pairs(
 
 
 class RadialBasis(nn.Module):
-    """Gaussians of a distance, narrower where atoms are close, times a smooth cutoff."""
+    """Gaussians of a distance, times a smooth cutoff."""
 
     def __init__(self, functions: int, cutoff: float):
         super().__init__()
@@ -138,7 +142,7 @@ class Head(nn.Module):
         return forces, matrices.mean(1)
 
 
-class CrystalGraphormer(nn.Module):
+class PeriodicMessages(nn.Module):
     """The score network of crystals (before preconditioning)."""
 
     def __init__(self, layers: int, width: int, functions: int, cutoff_angstrom: float):
@@ -174,7 +178,7 @@ class CrystalGraphormer(nn.Module):
         batch, first, second = found.unbind(1)
         apart = fractional[batch, second] - fractional[batch, first] + shifts
         apart = (apart[:, None] @ lattice[batch])[:, 0]
-        distance = (apart.square().sum(-1) + SHORTEST**2 * 1e-2).sqrt()
+        distance = (apart.square().sum(-1) + FADING**2).sqrt()
         directions, basis = apart / distance[:, None], self.basis(distance)
         along = torch.cat(
             [

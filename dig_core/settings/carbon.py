@@ -2,14 +2,143 @@
 
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, PositiveFloat, PositiveInt, StringConstraints, model_validator
+from pydantic import AfterValidator, Field, PositiveFloat, PositiveInt, model_validator
 
-from dig_core.settings.download import RelativePath
 from dig_core.settings.fields import Fraction, Name, Seed, Settings
 from dig_core.settings.network import Noise
 from dig_core.settings.sampling import Drawing
 
-Symbol = Annotated[str, StringConstraints(pattern=r"^[A-Z][a-z]?$")]
+ELEMENTS = frozenset(
+    [
+        "H",
+        "He",
+        "Li",
+        "Be",
+        "B",
+        "C",
+        "N",
+        "O",
+        "F",
+        "Ne",
+        "Na",
+        "Mg",
+        "Al",
+        "Si",
+        "P",
+        "S",
+        "Cl",
+        "Ar",
+        "K",
+        "Ca",
+        "Sc",
+        "Ti",
+        "V",
+        "Cr",
+        "Mn",
+        "Fe",
+        "Co",
+        "Ni",
+        "Cu",
+        "Zn",
+        "Ga",
+        "Ge",
+        "As",
+        "Se",
+        "Br",
+        "Kr",
+        "Rb",
+        "Sr",
+        "Y",
+        "Zr",
+        "Nb",
+        "Mo",
+        "Tc",
+        "Ru",
+        "Rh",
+        "Pd",
+        "Ag",
+        "Cd",
+        "In",
+        "Sn",
+        "Sb",
+        "Te",
+        "I",
+        "Xe",
+        "Cs",
+        "Ba",
+        "La",
+        "Ce",
+        "Pr",
+        "Nd",
+        "Pm",
+        "Sm",
+        "Eu",
+        "Gd",
+        "Tb",
+        "Dy",
+        "Ho",
+        "Er",
+        "Tm",
+        "Yb",
+        "Lu",
+        "Hf",
+        "Ta",
+        "W",
+        "Re",
+        "Os",
+        "Ir",
+        "Pt",
+        "Au",
+        "Hg",
+        "Tl",
+        "Pb",
+        "Bi",
+        "Po",
+        "At",
+        "Rn",
+        "Fr",
+        "Ra",
+        "Ac",
+        "Th",
+        "Pa",
+        "U",
+        "Np",
+        "Pu",
+        "Am",
+        "Cm",
+        "Bk",
+        "Cf",
+        "Es",
+        "Fm",
+        "Md",
+        "No",
+        "Lr",
+        "Rf",
+        "Db",
+        "Sg",
+        "Bh",
+        "Hs",
+        "Mt",
+        "Ds",
+        "Rg",
+        "Cn",
+        "Nh",
+        "Fl",
+        "Mc",
+        "Lv",
+        "Ts",
+        "Og",
+    ]
+)
+
+
+def _element(symbol: str) -> str:
+    if symbol not in ELEMENTS:
+        raise ValueError(f"expected the symbol of an element; got {symbol!r}. Write C, Si, ...")
+    return symbol
+
+
+Symbol = Annotated[str, AfterValidator(_element)]
 
 
 class CrystalTarget(Settings):
@@ -23,14 +152,16 @@ class CrystalTarget(Settings):
 class Crystals(Settings):
     """Crystals that a network is trained on, and how they are divided."""
 
-    files: tuple[RelativePath, ...] = Field(
+    files: tuple[str, ...] = Field(
         min_length=1,
-        description="CIF, POSCAR, extxyz or pymatgen JSON files of a crystal each, or tables (csv, csv.gz) with a CIF per row in the column `cif`",
+        description="CIF, POSCAR, XSF or pymatgen JSON files of a crystal each, or tables (csv, csv.gz) with a CIF per row in the column `cif`",
     )
     elements: tuple[Symbol, ...] = Field(min_length=1, description="Elements that crystals may have")
-    largest_atoms: PositiveInt = Field(description="Crystals with more atoms per reduced cell are left out")
+    largest_atoms: PositiveInt = Field(
+        description="Crystals whose cell, as the file has it, holds more atoms are left out"
+    )
     held_out_share: Fraction = Field(
-        description="Share of the prototypes, by lot, whose crystals the network never sees"
+        description="Share of the prototypes, by lot, whose crystals the network never sees; 0.0: none, otherwise at least one"
     )
     seed: Seed = Field(description="Seed of that lot")
 
@@ -38,7 +169,7 @@ class Crystals(Settings):
 class CrystalNetwork(Settings):
     """Score network over atoms and their images."""
 
-    kind: Literal["crystal_graphormer"] = Field(description="Architecture")
+    kind: Literal["periodic_messages"] = Field(description="Architecture")
     layers: PositiveInt = Field(description="Number of layers")
     width: PositiveInt = Field(description="Width of an atom's representation")
     functions: int = Field(
@@ -49,14 +180,20 @@ class CrystalNetwork(Settings):
         description="Usual volume per atom: unit of cells, about the mean of the data, which `prepare_crystals` prints"
     )
     lattice_spread: PositiveFloat = Field(
-        description="Unit of ln(cell): about the standard deviation of its six numbers, which `prepare_crystals` prints"
+        description="Unit of ln(cell): about the standard deviation of its six numbers (those off the diagonal times the root of 2), which `prepare_crystals` prints"
     )
+
+
+class FractionalNoise(Noise):
+    """Of coordinates with a period of 1, which more noise than this makes no more uniform."""
+
+    sigma_max: float = Field(gt=0.0, le=0.8, description="Largest noise; 0.3 leaves distances uniform to 6 %")
 
 
 class CrystalProcess(Settings):
     """Diffusion of both parts of a crystal; the noise of fractional coordinates names the level for both."""
 
-    fractional: Noise = Field(
+    fractional: FractionalNoise = Field(
         description="Of fractional coordinates, wrapped at the cell's borders: in lengths of the cell"
     )
     lattice: Noise = Field(description="Of the symmetric ln(cell), in units of model.lattice_spread")
@@ -84,6 +221,15 @@ class CrystalTraining(Settings):
 class CrystalEvaluation(Settings):
     """Comparison with the crystals that trained the network, and those that did not."""
 
+    within_angstrom: PositiveFloat = Field(
+        1.85, description="Atoms within this distance are bonded; carbon's bonds have 1.4 to 1.6"
+    )
+    shortest_angstrom: PositiveFloat = Field(
+        1.2, description="Valid crystals have no two atoms closer than this"
+    )
+    neighbours: tuple[PositiveInt, ...] = Field(
+        (3, 4), min_length=1, description="Numbers of bonds that an atom of a valid crystal may have"
+    )
     noise_angstrom: PositiveFloat = Field(
         description="Baseline: training crystals whose atoms are displaced by so much in every direction"
     )

@@ -23,7 +23,12 @@ def expect_files(study: Study | ProteinStudy, path: Path) -> None:
         raise ConfigError(f"{path}: data.tight_reference: expected one of {bundled}; got {name!r}.{hint}")
     if isinstance(study, ProteinStudy):
         _expect_bundled(study, path)
-    for file in set(_files(study)) - set(_downloads(path.parent.parent / "config.yaml")):
+    expect_present(_files(study), path)
+
+
+def expect_present(files: Iterable[str], path: Path) -> None:
+    """Raise ConfigError (one line) for a file that the study of the file `path` names, and that is neither there nor fetched by the workflow."""
+    for file in set(files) - set(_downloads(path.parent.parent / "config.yaml")):
         if not Path(file).is_file():
             raise ConfigError(
                 f"{path}: expected the file {file}; found none."

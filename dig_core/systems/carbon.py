@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from jaxtyping import Bool
+from pymatgen.core import Structure
 from torch import nn
 
 from dig_core.crystals import Crystals
 from dig_core.data.crystal_files import read_crystals
-from dig_core.evaluation.matching import matcher, prototypes, split_by_prototype
+from dig_core.evaluation.matching import held_out_prototypes, matcher, matches, prototypes
 from dig_core.systems.carbon_denoising import denoising_loss
 from dig_core.systems.carbon_model import network, trained_model
 
@@ -28,12 +30,13 @@ def accelerated(model: nn.Module, settings: Mapping[str, Any]) -> nn.Module:
 def prepared(files: Sequence[str | Path], data: Mapping[str, Any]) -> dict[str, np.ndarray]:
     """All crystals of the files in reduced cells, with their prototypes, and which of them are held out.
 
+    Crystals that match one which is held out do not train: matching is not transitive, and prototypes may touch.
+
     Returns:
-        `counts` [crystals], `fractional` [atoms, 3], `atomic_numbers` [atoms], `lattices_angstrom` [crystals, 3, 3],
-        `prototypes` [crystals], `held_out` [crystals] and `weights` [crystals], which are equal.
+        The arrays of `Crystals`, `prototypes` [crystals], `held_out` [crystals] and `weights` [crystals], which are equal.
 
     Raises:
-        ValueError: a crystal that is none, or of other elements; none with few enough atoms.
+        ValueError: a crystal that is none, or of other elements; none with few enough atoms; one prototype alone.
     """
     found = read_crystals(files, data["elements"])
     whole = [structure for structure in found if len(structure) <= data["largest_atoms"]]
@@ -41,12 +44,36 @@ def prepared(files: Sequence[str | Path], data: Mapping[str, Any]) -> dict[str, 
         raise ValueError(
             f"expected crystals of at most {data['largest_atoms']} atoms; got {len(found)} larger ones. Raise data.largest_atoms"
         )
-    crystals, numbers = Crystals.of(whole), prototypes(whole, matcher())
-    held_out = np.zeros(len(whole), dtype=bool)
-    held_out[split_by_prototype(numbers, data["held_out_share"], data["seed"])["held_out"]] = True
-    print(f"{len(whole)} crystals of {numbers.max() + 1} prototypes; {held_out.sum()} held out", flush=True)
-    return vars(crystals) | {
-        "prototypes": numbers,
-        "held_out": held_out,
-        "weights": np.ones(len(whole)),
-    }
+    numbers = prototypes(whole, matcher())
+    held_out = held_out_prototypes(numbers, data["held_out_share"], data["seed"])
+    kept = _apart(whole, held_out)
+    print(
+        f"{len(found)} crystals: {len(found) - len(whole)} have more atoms than data.largest_atoms; of {numbers.max() + 1} prototypes"
+        f" {len(np.unique(numbers[held_out]))} with {held_out.sum()} crystals are held out; {(~kept).sum()} others match these and are left out",
+        flush=True,
+    )
+    crystals = Crystals.of(whole).chosen(kept)
+    print(_units(crystals.chosen(~held_out[kept])), flush=True)
+    parts = {"prototypes": numbers[kept], "held_out": held_out[kept], "weights": np.ones(kept.sum())}
+    return vars(crystals) | parts
+
+
+def _apart(
+    crystals: Sequence[Structure], held_out: Bool[np.ndarray, " crystals"]
+) -> Bool[np.ndarray, " crystals"]:
+    """Those that are held out, and those that match none of them."""
+    unseen = [crystals[k] for k in np.flatnonzero(held_out)]
+    kept = held_out.copy()
+    kept[~held_out] = ~matches([crystals[k] for k in np.flatnonzero(~held_out)], unseen, matcher()).found
+    return kept
+
+
+def _units(crystals: Crystals) -> str:
+    """Volume per atom (geometric mean) and spread of ln(cell), of the crystals that train: what the settings `model` ask for."""
+    lengths, _ = np.linalg.eigh(crystals.lattices_angstrom)
+    volume = np.exp(np.mean(np.log(lengths).sum(axis=1) - np.log(crystals.counts)))
+    shapes = np.log(lengths) - np.log(crystals.counts * volume)[:, None] / 3
+    spread = np.sqrt(
+        np.square(shapes).sum(axis=1).mean() / 6
+    )  # of a symmetric matrix: its norm is that of its eigenvalues
+    return f"volume_per_atom_angstrom3: {volume:.3g}, lattice_spread: {spread:.2g}"

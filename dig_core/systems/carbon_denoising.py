@@ -11,7 +11,8 @@ from torch import Tensor, nn
 
 from dig_core.diffusion.losses import Batch, unit_variance_residuals
 from dig_core.diffusion.processes import Process, State
-from dig_core.systems.batches import frames_probabilities, indices_of_one_target
+from dig_core.models.periodic import LARGEST_IMAGE, images_needed
+from dig_core.systems.batches import indices_of_one_target
 from dig_core.systems.carbon_model import (
     FRACTIONAL,
     LATTICE,
@@ -57,10 +58,11 @@ class CrystalDenoising:
         clean = group.states(local[:half])
         time = self._times(half, batch.generator)
         noise = {field: own.noise(clean[field], batch.generator) for field, own in self.process.items()}
-        own_score = score(model, self.process, self.scale, group.atomic_numbers[local[:half]].repeat(2, 1))
-        twice = {field: torch.cat([x, x]) for field, x in clean.items()}
-        opposite = {field: torch.cat([eps, -eps]) for field, eps in noise.items()}
-        residuals = unit_variance_residuals(own_score, self.process, twice, time.repeat(2), opposite)
+        times, numbers = batch.own(time.repeat(2), group.atomic_numbers[local[:half]].repeat(2, 1))
+        twice = {field: batch.own(torch.cat([x, x]))[0] for field, x in clean.items()}
+        opposite = {field: batch.own(torch.cat([eps, -eps]))[0] for field, eps in noise.items()}
+        own_score = score(model, self.process, self.scale, numbers)
+        residuals = unit_variance_residuals(own_score, self.process, twice, times, opposite)
         return mean_square(residuals)
 
     def _times(self, count: int, generator: torch.Generator) -> Float[Tensor, " batch"]:
@@ -97,6 +99,33 @@ def denoising_loss(
             )
         )
         weights.append(torch.as_tensor(dataset["weights"][chosen], dtype=torch.get_default_dtype()))
-    probabilities = frames_probabilities(weights, settings["training"]["validation_fraction"])
+    expect_seen(dataset["lattices_angstrom"], settings["model"]["cutoff_angstrom"])
+    probabilities = crystal_probabilities(weights, settings["training"]["validation_fraction"])
     moved = {part: values.to(device) for part, values in probabilities.items()}
     return CrystalDenoising(groups, diffusion_process(settings["process"]), scale), moved, 1.0
+
+
+def crystal_probabilities(weights: Sequence[Tensor], validation_fraction: float) -> dict[str, Tensor]:
+    """Probabilities of crystals that train and of those that validate, the last ones of each number of atoms; a lone one trains.
+
+    Raises:
+        ValueError: there is one crystal in all.
+    """
+    kept = [torch.arange(len(own)) >= max(1, round(len(own) * (1 - validation_fraction))) for own in weights]
+    if not any(own.any() for own in kept):
+        kept[-1][-1] = True
+    every, validates = torch.cat(list(weights)), torch.cat(kept)
+    if validates.all():
+        raise ValueError("expected two crystals or more to train on; got one. Add crystals")
+    parts = {"train": every * ~validates, "validation": every * validates}
+    return {part: values / values.sum() for part, values in parts.items()}
+
+
+def expect_seen(lattices: Float[np.ndarray, "crystals 3 3"], cutoff: float) -> None:
+    """Raise ValueError where images of a crystal that are within the cutoff would not be seen."""
+    needed = int(images_needed(torch.as_tensor(lattices), cutoff).max())
+    if needed > LARGEST_IMAGE:
+        raise ValueError(
+            f"expected cells whose images up to {LARGEST_IMAGE} along each axis reach model.cutoff_angstrom, {cutoff:g}; got one that"
+            f" needs {needed}. Lower the cutoff, or give that crystal in a larger cell"
+        )

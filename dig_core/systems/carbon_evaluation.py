@@ -1,7 +1,8 @@
 """Drawn crystals beside known ones: metrics of one target, and what its figure shows.
 
-References are prototypes, each by its first crystal and weighted by how many it has. Every number stands beside that of real training crystals
-which are not the first of their prototype (noise floor: what copies of the training data would reach), of training crystals whose atoms are displaced, and of random cells of the right density.
+References are prototypes, each by its first crystal and weighted by how many it has. Every number stands beside that of as many real crystals
+that train the network (noise floor: a crystal is not compared with itself, so that one without its like matches nothing), of such crystals with
+displaced atoms, and of random cells of the right density.
 """
 
 from collections.abc import Mapping, Sequence
@@ -9,15 +10,17 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from pymatgen.core import Composition, Lattice, Structure
 from scipy.stats import wasserstein_distance
 
 from dig_core.crystals import crystals_of, primitive
-from dig_core.evaluation.matching import TOLERANCES, Bonding, bonding, matcher, matches, prototypes
+from dig_core.evaluation.matching import TOLERANCES, Bonding, Bonds, bonding, matcher, matches, prototypes
 
 Arrays = Mapping[str, np.ndarray]
+Metrics = dict[str, float | int]
 SAMPLES, FLOOR, DISPLACED, RANDOM = "", "_noise_floor", "_baseline_displaced", "_baseline_random_cells"
+DISTRIBUTIONS = ("density_g_per_cm3", "most_bonded_share")
 
 
 @dataclass(frozen=True)
@@ -26,37 +29,33 @@ class Known:
 
     Args:
         training: those of just these atoms that the network was shown.
-        repeated: those of them that are not the first of their prototype.
+        itself: which reference each of these is; -1 for none.
         references: of every prototype whose primitive cell divides them, the first crystal.
         counts: how many crystals each has, of any size.
         unseen: which prototypes the network was not shown.
     """
 
     training: Sequence[Structure]
-    repeated: Sequence[Structure]
+    itself: Int[np.ndarray, " crystals"]
     references: Sequence[Structure]
     counts: Float[np.ndarray, " prototypes"]
     unseen: Bool[np.ndarray, " prototypes"]
 
 
 def known_crystals(arrays: Arrays, atoms: Mapping[str, int]) -> Known:
-    """Those of a study that a cell of so many atoms of each element can hold.
-
-    Raises:
-        ValueError: none of just these atoms trains the network.
-    """
-    structures, held_out = crystals_of(arrays).structures(), arrays["held_out"]
-    own = [k for k, crystal in enumerate(structures) if crystal.composition == Composition(atoms)]
-    training = [structures[k] for k in own if not held_out[k]]
-    if not training:
-        raise ValueError(
-            f"expected crystals of {Composition(atoms).formula} that train the network; got none. Ask for other atoms, or add such crystals"
-        )
+    """Those of a study that a cell of so many atoms of each element can hold."""
+    structures, held_out, whole = crystals_of(arrays).structures(), arrays["held_out"], Composition(atoms)
     _, first, counts = np.unique(arrays["prototypes"], return_index=True, return_counts=True)
-    fits = np.array([_divides(structures[k], Composition(atoms)) for k in first])
-    references = [structures[k] for k in first[fits]]
-    repeated = [structures[k] for k in own if k not in first and not held_out[k]]
-    return Known(training, repeated, references, counts[fits].astype(float), held_out[first[fits]])
+    fits = np.array([_divides(structures[k], whole) for k in first])
+    shown = [k for k, crystal in enumerate(structures) if crystal.composition == whole and not held_out[k]]
+    places = {k: place for place, k in enumerate(first[fits])}
+    return Known(
+        [structures[k] for k in shown],
+        np.array([places.get(k, -1) for k in shown], dtype=int),
+        [structures[k] for k in first[fits]],
+        counts[fits].astype(float),
+        held_out[first[fits]],
+    )
 
 
 def _divides(crystal: Structure, whole: Composition) -> bool:
@@ -67,35 +66,51 @@ def _divides(crystal: Structure, whole: Composition) -> bool:
 
 def evaluate(
     samples: Arrays, crystals: Arrays, atoms: Mapping[str, int], settings: Mapping[str, Any]
-) -> tuple[dict[str, float | int], dict[str, np.ndarray]]:
-    """Metrics (one level, units in the keys), and arrays of all series for the figure."""
-    known, generator = known_crystals(crystals, atoms), np.random.default_rng(settings["seed"])
-    drawn = crystals_of(samples).structures()
-    series = {
-        SAMPLES: drawn,
-        FLOOR: known.repeated,
-        DISPLACED: displaced(known.training, len(drawn), settings["noise_angstrom"], generator),
-        RANDOM: random_cells(known.training, len(drawn), generator),
-    }
-    metrics: dict[str, float | int] = {"samples": len(drawn), "training_crystals": len(known.training)}
-    arrays: dict[str, np.ndarray] = {}
-    for ending, structures in series.items():
-        if structures:
-            values, own = _compared(structures, known)
-            metrics |= {f"{name}{ending}": value for name, value in values.items()}
-            arrays |= {f"{(ending or '_samples')[1:]}.{name}": value for name, value in own.items()}
-    training = _geometry(known.training, bonding(known.training))
-    arrays |= {f"training.{name}": value for name, value in training.items()}
+) -> tuple[Metrics, dict[str, np.ndarray]]:
+    """Metrics (one level, units in the keys), and arrays of all series for the figure.
+
+    Without crystals of just these atoms there are neither baselines nor distances of distributions.
+    """
+    known, drawn = known_crystals(crystals, atoms), crystals_of(samples).structures()
+    bonds = Bonds(**{name: settings[name] for name in Bonds.__dataclass_fields__})
+    real = _geometry(bonding(known.training, bonds), known.training)
+    metrics: Metrics = {"samples": len(drawn), "training_crystals": len(known.training)}
+    arrays = {f"training.{name}": values for name, values in real.items()}
+    for ending, (structures, itself) in _series(drawn, known, settings).items():
+        bonded = bonding(structures, bonds)
+        geometry = _geometry(bonded, structures)
+        values = {"valid_fraction": bonded.valid.mean(), "short_fraction": bonded.close.mean()}
+        if known.training:
+            values |= {f"{k}_wasserstein": wasserstein_distance(geometry[k], real[k]) for k in DISTRIBUTIONS}
+        matched, nearest = _matched(structures, known, itself)
+        metrics |= {f"{name}{ending}": float(value) for name, value in (matched | values).items()}
+        arrays |= {f"{(ending or '_samples')[1:]}.{name}": own for name, own in (geometry | nearest).items()}
     return metrics | _distinct(drawn), arrays
 
 
-def _compared(
-    structures: Sequence[Structure], known: Known
-) -> tuple[dict[str, float], dict[str, np.ndarray]]:
-    """How many match a known prototype, which of them are found, and how atoms are bonded."""
-    values, bonds = {}, bonding(structures)
+def _series(
+    drawn: Sequence[Structure], known: Known, settings: Mapping[str, Any]
+) -> dict[str, tuple[Sequence[Structure], Int[np.ndarray, " samples"]]]:
+    """What is compared, by the ending of its keys, and which reference each structure itself is; -1 for none."""
+    count, generator = len(drawn), np.random.default_rng(settings["seed"])
+    none = np.full(count, -1)
+    series = {SAMPLES: (drawn, none)}
+    if known.training:
+        chosen = generator.integers(len(known.training), size=count)
+        series[FLOOR] = [known.training[k] for k in chosen], known.itself[chosen]
+        series[DISPLACED] = displaced(known.training, count, settings["noise_angstrom"], generator), none
+        series[RANDOM] = random_cells(known.training, count, generator), none
+    return series
+
+
+def _matched(
+    structures: Sequence[Structure], known: Known, itself: Int[np.ndarray, " samples"]
+) -> tuple[Metrics, dict[str, np.ndarray]]:
+    """How many match a known prototype at both tolerances, and which prototypes are found."""
+    values: Metrics = {}
     for ending, tolerances in TOLERANCES.items():
         found = matches(structures, known.references, matcher(tolerances))
+        found.distances[np.flatnonzero(itself >= 0), itself[itself >= 0]] = np.inf
         values[f"match_rate{ending}"] = float(found.found.mean())
         if found.found.any():
             values[f"match_rms{ending}"] = float(np.nanmean(found.rms))
@@ -103,25 +118,19 @@ def _compared(
             if chosen.any():
                 values[f"recall_{name}{ending}"] = found.recall(known.counts * chosen)
         if not ending:
-            rms, nearest = found.rms, found.reference
-    values["valid_fraction"] = float(bonds.valid.mean())
-    values["short_fraction"] = float((bonds.shortest_angstrom < 1.2).mean())
-    geometry = _geometry(structures, bonds)
-    training = _geometry(known.training, bonding(known.training))
-    for name in ("density_g_per_cm3", "fourfold_share"):
-        values[f"{name}_wasserstein"] = float(wasserstein_distance(geometry[name], training[name]))
-    return values, geometry | {"match_rms": rms, "nearest": nearest}
+            nearest = {"match_rms": found.rms, "nearest": found.reference}
+    return values, nearest
 
 
-def _geometry(structures: Sequence[Structure], bonds: Bonding) -> dict[str, np.ndarray]:
+def _geometry(bonded: Bonding, structures: Sequence[Structure]) -> dict[str, np.ndarray]:
     return {
-        "density_g_per_cm3": np.array([own.density for own in structures]),
-        "fourfold_share": bonds.fourfold_share,
-        "shortest_angstrom": bonds.shortest_angstrom,
+        "density_g_per_cm3": np.array([float(own.density) for own in structures]),
+        "most_bonded_share": bonded.most_bonded_share,
+        "shortest_angstrom": bonded.shortest_angstrom,
     }
 
 
-def _distinct(structures: Sequence[Structure]) -> dict[str, float]:
+def _distinct(structures: Sequence[Structure]) -> Metrics:
     """The share of samples that are the first of their prototype."""
     return {"unique_fraction": len(np.unique(prototypes(structures, matcher()))) / len(structures)}
 

@@ -1,7 +1,7 @@
 """The score network of crystals: process, network and its score, and what sampling needs of a checkpoint.
 
 A state has the fractional coordinates of the atoms, and a symmetric matrix Y of the lattice: with L the symmetric lattice (rows are lattice
-vectors, `data.crystals.symmetric_lattice`) of n atoms, L = (n v)^(1/3) exp(s Y), where v is the usual volume per atom and s makes the
+vectors, `dig_core.crystals.symmetric_lattice`) of n atoms, L = (n v)^(1/3) exp(s Y), where v is the usual volume per atom and s makes the
 variance of the six numbers of Y about 1. Any Y is a lattice, and Y = 0 a cube.
 """
 
@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from dig_core.diffusion.preconditioning import preconditioned
 from dig_core.diffusion.processes import Process, Score, State, VarianceExploding
 from dig_core.diffusion.torus import WrappedNormal
-from dig_core.models.periodic import CrystalGraphormer
+from dig_core.models.periodic import PeriodicMessages
 
 FRACTIONAL, LATTICE = "fractional", "lattice"
 
@@ -29,13 +29,9 @@ def symmetric(matrices: Float[Tensor, "*batch 3 3"]) -> Float[Tensor, "*batch 3 
 
 def diffusion_process(settings: Mapping[str, Any]) -> dict[str, Process]:
     """Fractional coordinates, whose noise names the level for both, and the lattice."""
-    fractional, lattice = (
-        {key: value for key, value in settings[field].items() if key != "kind"}
-        for field in (FRACTIONAL, LATTICE)
-    )
     return {
-        FRACTIONAL: WrappedNormal(**fractional),
-        LATTICE: VarianceExploding(**lattice, projection=symmetric),
+        FRACTIONAL: WrappedNormal(**settings[FRACTIONAL]),
+        LATTICE: VarianceExploding(**settings[LATTICE], projection=symmetric),
     }
 
 
@@ -61,10 +57,10 @@ def lattice_scale(settings: Mapping[str, Any]) -> LatticeScale:
     return LatticeScale(settings["volume_per_atom_angstrom3"], settings["lattice_spread"])
 
 
-def network(settings: Mapping[str, Any]) -> CrystalGraphormer:
+def network(settings: Mapping[str, Any]) -> PeriodicMessages:
     """The untrained score network."""
     names = ("layers", "width", "functions", "cutoff_angstrom")
-    return CrystalGraphormer(**{name: settings[name] for name in names})
+    return PeriodicMessages(**{name: settings[name] for name in names})
 
 
 def score(

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from pymatgen.core import Lattice, Structure
 
-from dig_core.evaluation.matching import BOND_ANGSTROM, TOLERANCES, Matches, bonding, matcher, matches
+from dig_core.evaluation.matching import TOLERANCES, Bonds, Matches, bonding, matcher, matches
 
 SKEWED = np.array([[1, 0, 0], [300, 1, 0], [-20, 500, 1]])  # of determinant 1
 DIAMOND = Structure.from_spacegroup("Fd-3m", Lattice.cubic(3.567), ["C"], [[0, 0, 0]])
@@ -130,16 +130,16 @@ def chain(spacing: float) -> Structure:
 
 
 def test_bonds_of_known_phases():
-    bonds = bonding(PHASES)
+    bonds = bonding(PHASES, Bonds())
     assert [own.tolist() for own in bonds.coordination] == [[4] * 8, [4] * 4, [3] * 4]
     assert bonds.shortest_angstrom == pytest.approx([1.5446, 1.5434, 1.4209], abs=1e-4)
-    assert bonds.valid.all() and bonds.fourfold_share.tolist() == [1, 1, 0]
+    assert bonds.valid.all() and bonds.most_bonded_share.tolist() == [1, 1, 0]
 
 
 def test_chains_and_lone_and_crowded_atoms_are_not_valid():
     lone, crowded = (Structure(Lattice.cubic(side), ["C"], [[0, 0, 0]]) for side in (9, 1.6))
-    bonds = bonding([chain(1.3), lone, crowded, DIAMOND])
-    assert bonds.shortest_angstrom == pytest.approx([1.3, BOND_ANGSTROM, 1.6, 1.5446], abs=1e-4)
+    bonds = bonding([chain(1.3), lone, crowded, DIAMOND], Bonds())
+    assert bonds.shortest_angstrom == pytest.approx([1.3, 1.85, 1.6, 1.5446], abs=1e-4)
     assert [own[0] for own in bonds.coordination] == [2, 0, 6, 4]
     assert bonds.valid.tolist() == [False, False, False, True]
 
@@ -148,6 +148,25 @@ def test_chains_and_lone_and_crowded_atoms_are_not_valid():
 def test_a_close_pair_is_not_valid_whatever_its_neighbours(closer, valid):
     pair = DIAMOND.copy()
     pair.translate_sites([0], [closer / np.sqrt(3)] * 3, frac_coords=False)
-    bonds = bonding([pair])
+    bonds = bonding([pair], Bonds())
     assert bonds.shortest_angstrom[0] == pytest.approx(3.567 * np.sqrt(3) / 4 - closer, abs=1e-4)
     assert (bonds.coordination[0] == 4).all() and bonds.valid.tolist() == [valid]
+
+
+def test_bonds_of_other_elements_are_settings():
+    carbide = Structure.from_spacegroup("F-43m", Lattice.cubic(4.36), ["Si", "C"], [[0, 0, 0], [1 / 4] * 3])
+    assert not bonding([carbide], Bonds()).valid[0]  # 1.888 Angstrom
+    found = bonding([carbide], Bonds(within_angstrom=2.1, shortest_angstrom=1.5, neighbours=(4,)))
+    assert found.valid[0] and found.most_bonded_share[0] == 1.0
+    assert found.shortest_angstrom[0] == pytest.approx(4.36 * np.sqrt(3) / 4)
+
+
+def test_needles_that_noise_makes_fill_no_memory():
+    needle = Structure(Lattice.orthorhombic(0.15, 0.15, 500.0), ["C"] * 2, [[0, 0, 0], [0, 0, 0.5]])
+    found = bonding([needle], Bonds())
+    assert found.close[0] and not found.valid[0] and found.most_bonded_share[0] == 0.0
+
+
+def test_nothing_matches_where_there_is_no_reference():
+    found = matches([DIAMOND, GRAPHITE], [], matcher())
+    assert not found.found.any() and found.reference.tolist() == [-1, -1] and np.isnan(found.rms).all()

@@ -5,7 +5,7 @@ import itertools
 import pytest
 import torch
 
-from dig_core.models.periodic import UPPER, CrystalGraphormer, full, neighbour_pairs
+from dig_core.models.periodic import UPPER, PeriodicMessages, full, neighbour_pairs
 
 CUTOFF = 4.5
 
@@ -17,9 +17,9 @@ def double():
     torch.set_default_dtype(torch.float32)
 
 
-def network() -> CrystalGraphormer:
+def network() -> PeriodicMessages:
     torch.manual_seed(0)
-    own = CrystalGraphormer(2, 16, 8, CUTOFF)
+    own = PeriodicMessages(2, 16, 8, CUTOFF)
     for parameter in own.parameters():
         torch.nn.init.normal_(parameter, std=0.2)
     return own

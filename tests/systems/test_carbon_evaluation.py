@@ -9,7 +9,9 @@ from dig_core.data.carbon_phases import cells_of_phases, phase
 from dig_core.evaluation.matching import matcher, prototypes
 from dig_core.systems.carbon_evaluation import displaced, evaluate, known_crystals, random_cells
 
-SETTINGS = {"noise_angstrom": 0.2, "seed": 1}
+SETTINGS = {
+    "noise_angstrom": 0.2, "seed": 1, "within_angstrom": 1.85, "shortest_angstrom": 1.2, "neighbours": (3, 4),
+}  # fmt: skip
 
 
 def known(held_out: tuple[str, ...] = ("lonsdaleite",)) -> dict[str, np.ndarray]:
@@ -33,8 +35,10 @@ def test_references_are_prototypes_that_fit_into_the_cell():
     assert len(four.references) == len(two.references) + 2
     assert four.unseen.sum() == 1 and not two.unseen.any()
     assert {len(own) for own in four.training} == {4}
-    with pytest.raises(ValueError, match="expected crystals of C3 that train the network; got none"):
-        known_crystals(known(), {"C": 3})
+    # The first cell of a phase is the one that is its reference.
+    assert sorted(four.itself[four.itself >= 0]) == sorted(set(four.itself[four.itself >= 0]))
+    for own, reference in zip(four.training, four.itself, strict=True):
+        assert reference < 0 or own == four.references[reference]
 
 
 def test_known_crystals_match_themselves_and_chains_match_nothing():
@@ -52,7 +56,23 @@ def test_known_crystals_match_themselves_and_chains_match_nothing():
     assert found["unique_fraction"] == 0.75
     np.testing.assert_array_equal(np.isnan(arrays["samples.match_rms"]), [False, False, False, True])
     # Copies of what the network was shown never find what it was not shown.
-    assert found["match_rate_noise_floor"] == 1.0 and found["recall_held_out_noise_floor"] == 0.0
+    assert found["recall_held_out_noise_floor"] == 0.0
+
+
+def test_a_crystal_without_its_like_is_no_noise_floor():
+    """Lonsdaleite and graphite AB have one cell of four atoms each: they do not match themselves."""
+    cells = cells_of_phases(4)
+    arrays = known(held_out=("diamond", "graphite_aa", "graphite_abc"))
+    found, _ = evaluate(samples([cells["lonsdaleite_4_1"]] * 5), arrays, {"C": 4}, SETTINGS)
+    assert found["match_rate"] == 1.0 and found["match_rate_noise_floor"] == 0.0
+
+
+def test_atoms_that_no_crystal_has_are_drawn_and_judged_without_baselines():
+    cell = cells_of_phases(6)["diamond_6_1"]
+    found, arrays = evaluate(samples([cell, cell]), known(), {"C": 6}, SETTINGS)
+    assert found["match_rate"] == 1.0 and found["valid_fraction"] == 1.0 and found["training_crystals"] == 0
+    assert not any("baseline" in key or "floor" in key or "wasserstein" in key for key in found)
+    assert set(key.partition(".")[0] for key in arrays) == {"training", "samples"}
 
 
 def test_nothing_matches_where_there_are_only_chains():

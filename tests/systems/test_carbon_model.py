@@ -1,11 +1,11 @@
-"""The state of a crystal and its score: scales, symmetries, and training on a crystal whose score is known."""
+"""The state of a crystal, its score and its loss: scales, symmetries, crystals of several sizes, and shares of several processes."""
 
 import numpy as np
 import pytest
 import torch
 
 from dig_core.diffusion.losses import Batch
-from dig_core.systems.carbon_denoising import denoising_loss, mean_square
+from dig_core.systems.carbon_denoising import crystal_probabilities, denoising_loss, expect_seen, mean_square
 from dig_core.systems.carbon_model import (
     FRACTIONAL,
     LATTICE,
@@ -109,3 +109,44 @@ def test_the_loss_counts_free_coordinates():
     assert mean_square(residuals).tolist() == pytest.approx([12 / 9 / 2] * 2)
     residuals = {FRACTIONAL: torch.zeros(2, 4, 3), LATTICE: torch.ones(2, 3, 3)}
     assert mean_square(residuals).tolist() == pytest.approx([9 / 6 / 2] * 2)
+
+
+SETTINGS = {"model": MODEL, "process": PROCESS, "training": {"validation_fraction": 0.2}}
+
+
+def test_a_lone_crystal_of_its_size_trains():
+    """Sizes weigh as many crystals as they have."""
+    probabilities = crystal_probabilities([torch.ones(1), torch.ones(10)], 0.2)
+    assert probabilities["train"].tolist() == pytest.approx([1 / 9] * 9 + [0.0, 0.0])
+    assert probabilities["validation"].tolist() == pytest.approx([0.0] * 9 + [0.5, 0.5])
+    few = crystal_probabilities([torch.ones(1), torch.ones(1)], 0.2)
+    assert few["train"].tolist() == [1.0, 0.0] and few["validation"].tolist() == [0.0, 1.0]
+    with pytest.raises(ValueError, match="expected two crystals or more to train on; got one"):
+        crystal_probabilities([torch.ones(1)], 0.2)
+
+
+def test_shares_of_two_processes_are_the_batch_of_one():
+    loss, _, _ = denoising_loss(crystals(8), {}, SETTINGS, "cpu")
+    torch.manual_seed(0)
+    own = network(MODEL)
+    for parameter in own.parameters():
+        torch.nn.init.normal_(parameter, std=0.2)
+    whole, first, second = (
+        loss(own, Batch(torch.arange(8), torch.Generator().manual_seed(1), part=part))
+        for part in ((0, 1), (0, 2), (1, 2))
+    )
+    torch.testing.assert_close(whole[0::2], first)
+    torch.testing.assert_close(whole[1::2], second)
+
+
+def test_one_atom_in_a_cell_has_a_lattice_to_learn():
+    loss, _, _ = denoising_loss(crystals(4, 1), {}, SETTINGS, "cpu")
+    torch.manual_seed(0)
+    values = loss(network(MODEL), Batch(torch.arange(4), torch.Generator().manual_seed(1)))
+    assert values.shape == (4,) and torch.isfinite(values).all()
+
+
+def test_cells_that_the_cutoff_sees_through_are_refused():
+    expect_seen(np.diag([3.0, 3.0, 3.0])[None], 5.0)
+    with pytest.raises(ValueError, match=r"expected cells whose images up to 4 .* got one that needs 5"):
+        expect_seen(np.diag([3.0, 3.0, 1.0])[None], 5.0)
