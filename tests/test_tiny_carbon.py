@@ -49,8 +49,8 @@ def test_samples_match_known_phases_far_above_chance(tiny):
     """A minute of training."""
     found = json.loads((tiny / "four/metrics.json").read_text())
     assert found["samples"] == 60
-    assert found["match_rate"] > 0.12 > 3 * found["match_rate_baseline_random_cells"]
-    assert found["valid_fraction"] > found["valid_fraction_baseline_random_cells"] + 0.15
+    assert found["match_rate"] > 0.3 > 3 * found["match_rate_baseline_random_cells"]
+    assert found["valid_fraction"] > found["valid_fraction_baseline_random_cells"] + 0.3
     assert found["match_rate_paper"] >= found["match_rate"]
     assert 0.0 < found["recall_trained"] <= 1.0
     assert found["density_g_per_cm3_wasserstein"] < 0.5
