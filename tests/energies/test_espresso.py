@@ -1,0 +1,55 @@
+"""Band gaps against published ones, and meshes that hold the point where the bands of graphite touch."""
+
+import shutil
+
+import numpy as np
+import pytest
+from pymatgen.core import Lattice, Structure
+
+from dig_core.data.carbon_phases import cells_of_phases, phase
+from dig_core.energies import espresso
+from dig_core.energies.espresso import PlaneWaves, band_gap_eV, k_mesh
+
+installed = pytest.mark.skipif(
+    shutil.which("pw.x") is None, reason="Quantum ESPRESSO (pw.x) is not installed"
+)
+
+
+@installed
+@pytest.mark.parametrize(
+    ("name", "low", "high"),
+    [("diamond", 4.0, 4.4), ("lonsdaleite", 3.1, 3.7), ("graphite_aa", 0.0, 0.0)],
+)
+def test_gaps_are_those_of_pbe(name, low, high):
+    """PBE: diamond 4.1 to 4.2 eV, lonsdaleite 3.3 to 3.4 (Materials Project mp-66, mp-47), graphite none."""
+    assert low <= band_gap_eV(phase(name), PlaneWaves()) <= high
+
+
+@installed
+def test_a_calculation_that_does_not_converge_is_told_in_one_line(monkeypatch):
+    settings = espresso._input(8, 30.0)
+    settings["electrons"] = {"electron_maxstep": 1, "conv_thr": 1e-12}
+    monkeypatch.setattr(espresso, "_input", lambda bands, cutoff: settings)
+    with pytest.raises(ValueError, match="expected a calculation of C2 that converges"):
+        band_gap_eV(phase("diamond"), PlaneWaves())
+
+
+@pytest.mark.parametrize("spacing", [0.2, 0.25, 0.5])
+def test_meshes_hold_the_k_point_of_graphite(spacing):
+    """K is at (1/3, 1/3, 0) of the primitive cell, and at thirds of every cell whose lattice vectors are whole sums of the primitive ones."""
+    cells = [own for name, own in cells_of_phases(6).items() if name.startswith("graphite_aa")]
+    assert len(cells) > 5
+    for cell in cells:
+        divisions = np.array(k_mesh(cell, spacing))
+        assert (divisions % 3 == 0).all()
+        assert (np.array(cell.lattice.reciprocal_lattice.abc) / divisions).max() <= spacing + 1e-9
+
+
+def test_what_is_missing_is_told_in_one_line(monkeypatch):
+    monkeypatch.setattr(espresso.shutil, "which", lambda name: None)
+    with pytest.raises(RuntimeError, match=r"expected pw\.x of Quantum ESPRESSO; found none"):
+        band_gap_eV(phase("diamond"), PlaneWaves())
+    monkeypatch.setattr(espresso.shutil, "which", lambda name: "/usr/bin/pw.x")
+    carbide = Structure.from_spacegroup("F-43m", Lattice.cubic(4.36), ["Si", "C"], [[0, 0, 0], [1 / 4] * 3])
+    with pytest.raises(RuntimeError, match="expected a pseudopotential for C in nowhere"):
+        band_gap_eV(carbide, PlaneWaves(folder="nowhere"))
