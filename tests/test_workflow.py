@@ -38,6 +38,7 @@ FIGURES = {
 DENSITIES = {"pretrain_density", "evaluate_density", "table_energies_only", "figure_energies_only"}
 PROTEINS = {"build_protein", "prepare_floor", "evaluate_protein", "condense_frames"}
 STATES = {"interpolate_states", "evaluate_states", "figure_states", "figure_pathway_states"}
+CRYSTALS = {"prepare_crystals", "sample_crystals", "evaluate_crystals", "figure_crystals"}
 ELSEWHERE = {"download", "gather_samples", "read_trajectory"}
 SCRIPT = """
 from pathlib import Path
@@ -158,7 +159,7 @@ def test_dry_run_of_every_target(workflow):
     edit(
         workflow / "config/config.yaml",
         "studies: [alanine_dipeptide]",
-        "studies: [alanine_dipeptide, tiny, energies_only_tiny, peptides_tiny, two_states_tiny]",
+        "studies: [alanine_dipeptide, tiny, energies_only_tiny, peptides_tiny, two_states_tiny, carbon_tiny]",
     )
     said = snakemake(workflow, "-n", "tiny", "figure_2a")
     assert set(jobs(said)) == CHAIN | FIGURES | {"compare_samplers", "relax", "tiny", "figure_2a"}
@@ -166,6 +167,7 @@ def test_dry_run_of_every_target(workflow):
     density = {"system": "energies_only_tiny", "target": "pair", "form": "potential", "seed": "1"}
     protein = {"system": "peptides_tiny", "target": "GAA", "replica": "2"}
     known = {"system": "two_states_tiny", "target": "first"}
+    crystal = {"system": "carbon_tiny", "target": "four"}
     files = set()
     for name, text in RULES.items():
         # What only other studies need has tests of its own.
@@ -173,13 +175,35 @@ def test_dry_run_of_every_target(workflow):
             continue
         outputs = "".join(re.findall(r"output:.*?params:", text, re.DOTALL))
         values = density if name in DENSITIES else protein if name in PROTEINS else molecule
-        values = known if name in STATES else values
+        values = known if name in STATES else crystal if name in CRYSTALS else values
         files |= {pattern.format(**values) for pattern in re.findall(r'"(results/[^"]*)"', outputs)}
     files = sorted(files)
     assert len(files) > 25
     inherited = {"simulate_competitor", "build_protein", "build_states", "prepare_floor"}
     expected = {*SCRIPTED, *inherited} - ELSEWHERE
     assert set(jobs(snakemake(workflow, "-n", *files))) == expected
+
+
+def test_dry_run_of_crystals(workflow):
+    """Another target is drawn and evaluated; nothing is read or trained again for it."""
+    edit(workflow / "config/config.yaml", "studies: [alanine_dipeptide]", "studies: [carbon_tiny]")
+    edit(workflow / "config/config.yaml", "figure_2a: [alanine_dipeptide]", "figure_2a: []")
+    once = (
+        "prepare_crystals",
+        "train",
+        "figure_crystals",
+        "figure_learning_curve",
+        "table_metrics",
+        "carbon_tiny",
+    )
+    assert jobs(snakemake(workflow, "-n", "carbon_tiny")) == dict.fromkeys(
+        (*once, "sample_crystals", "evaluate_crystals"), 1
+    )
+    snakemake(workflow, "--cores", "1", "carbon_tiny")
+    edit(workflow / "config/systems/carbon_tiny.yaml", "four: {atoms: {C: 4}}", "two: {atoms: {C: 2}}")
+    found = jobs(snakemake(workflow, "-n", "carbon_tiny"))
+    assert {"sample_crystals", "evaluate_crystals"} <= set(found)
+    assert not {"prepare_crystals", "train"} & set(found)
 
 
 def test_dry_run_of_proteins(workflow):

@@ -1,0 +1,55 @@
+"""Property-guided generation: a gradient that is added to the score draws from p(x_0) q(c | x_0)^s in place of p(x_0).
+
+score(x_t | c) = score(x_t) + s d/dx_t ln q(c | x_t): Dhariwal and Nichol 2021, arXiv 2105.05233, and DiG, section on carbon. It is exact for s = 1 where ln q is
+that of noised points; for other s it is what everybody does. ln q may be a predictor that was trained on noised points, or one of clean points
+at the denoised estimate (`at_denoised`), which is wrong by what is left of the noise.
+"""
+
+from collections.abc import Callable, Mapping
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from dig_core.diffusion.processes import Process, Score, State, denoised, over_trailing
+
+LogLikelihood = Callable[[State, Tensor], Float[Tensor, " batch"]]  # ln q(c | x_t) of every point
+Scale = Callable[[Float[Tensor, " batch"]], Float[Tensor, " batch"]]  # s of noise over signal
+
+
+def guided(
+    score: Score, log_likelihood: LogLikelihood, process: Mapping[str, Process], scale: Scale
+) -> Score:
+    """score + s grad ln q(c | x_t), for Euclidean fields and those on a torus; the gradient is that of all fields together.
+
+    Args:
+        scale: s as a function of noise over signal of the first field [batch]; the size of the push may change with the level.
+    """
+    first = next(iter(process.values()))
+
+    def own(state: State, time: Tensor) -> State:
+        slope, push = score(state, time), gradient(log_likelihood, state, time)
+        strength = scale(first.noise_to_signal(time))
+        return {
+            field: slope[field]
+            + over_trailing(strength, slope[field]) * process[field].projection(push[field])
+            for field in slope
+        }
+
+    return own
+
+
+def gradient(function: LogLikelihood, state: State, time: Float[Tensor, " batch"]) -> State:
+    """d/dx of every point's own value, with respect to all fields; also where gradients are switched off around it."""
+    with torch.inference_mode(False), torch.enable_grad():
+        points = {field: x.clone().requires_grad_() for field, x in state.items()}
+        total = function(points, time.clone()).sum()
+        slopes = torch.autograd.grad(total, list(points.values()))
+    return dict(zip(points, slopes, strict=True))
+
+
+def at_denoised(
+    score: Score, process: Mapping[str, Process], log_likelihood: Callable[[State], Float[Tensor, " batch"]]
+) -> LogLikelihood:
+    """ln q(c | E[x_0 | x_t]) from a predictor of clean points (Chung et al. 2023, arXiv 2209.14687); its gradient goes through the score network."""
+    return lambda state, time: log_likelihood(denoised(score, process, state, time))
