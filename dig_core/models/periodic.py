@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 ATOMIC_NUMBERS = 119  # 0 is none
+USUAL_LN_VOLUME = 2.0  # ln of Angstrom^3 per atom: what the network is told is about 0
 FREQUENCIES = 16  # of the noise level
 LARGEST_IMAGE = 4  # lattice translations along every axis that may hold a neighbour
 FADING = 0.005  # Angstrom: directions of closer pairs fade
@@ -164,7 +165,7 @@ class PeriodicMessages(nn.Module):
         atoms = fractional.shape[1]
         pairs = self.pairs(fractional, lattice)
         volume = (torch.linalg.det(lattice).abs() / atoms).log()[:, None]
-        level = self.level(torch.cat([level_features(levels), volume - 2.0], dim=-1))
+        level = self.level(torch.cat([level_features(levels), volume - USUAL_LN_VOLUME], dim=-1))
         scalars = self.elements(atomic_numbers) + level[:, None]
         vectors = scalars.new_zeros(*scalars.shape[:2], 3, scalars.shape[-1])
         for layer in self.layers:

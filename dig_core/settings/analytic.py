@@ -6,7 +6,7 @@ from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 
 from dig_core.settings.carbon import CarbonStudy
 from dig_core.settings.fields import Fraction, Name, Settings
-from dig_core.settings.network import VarianceExploding, VariancePreserving
+from dig_core.settings.network import Optimisation, VarianceExploding, VariancePreserving
 from dig_core.settings.protein import ProteinStudy
 from dig_core.settings.sampling import Drawing
 from dig_core.settings.study import Study
@@ -61,7 +61,7 @@ class DoubleWellTarget(KnownDensity):
 Form = Literal["potential", "score"]
 
 
-class EnergiesOnly(Settings):
+class EnergiesOnly(Optimisation):
     """Training from energies: the Fokker-Planck equation at all times, the energy at the smallest noise."""
 
     steps: dict[Form, PositiveInt] = Field(
@@ -70,11 +70,6 @@ class EnergiesOnly(Settings):
     batch_size: PositiveInt = Field(description="Structures per step")
     structures: int = Field(ge=50, description="Structures of low energy, of one energy call each")
     width: PositiveInt = Field(description="Width of the hidden layers of the network")
-    learning_rate: PositiveFloat = Field(description="Largest learning rate")
-    warmup_steps: int = Field(ge=0, description="Steps of linear warm-up")
-    weight_decay: float = Field(ge=0.0, description="Weight decay of Muon and AdamW")
-    gradient_clip: PositiveFloat = Field(description="Largest norm of the gradient")
-    ema_decay: Fraction = Field(description="Decay per step of the averaged weights")
     residual: float = Field(ge=0.0, description="Weight of the equation's residual against the boundary")
     curriculum: float = Field(
         gt=0.0,
@@ -92,7 +87,6 @@ class EnergiesOnly(Settings):
     force_decades: PositiveFloat | None = Field(
         None, description="Keep structures whose force is within so many decades of the smallest; null: all"
     )
-    checkpoint_interval_steps: PositiveInt = Field(description="Steps between two restart points")
 
 
 class AnalyticStudy(Settings):

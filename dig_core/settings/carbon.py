@@ -5,131 +5,15 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, Field, PositiveFloat, PositiveInt, model_validator
 
 from dig_core.settings.fields import Fraction, Name, Seed, Settings
-from dig_core.settings.network import Noise
+from dig_core.settings.network import Noise, Optimisation
 from dig_core.settings.sampling import Drawing
 
-ELEMENTS = frozenset(
-    [
-        "H",
-        "He",
-        "Li",
-        "Be",
-        "B",
-        "C",
-        "N",
-        "O",
-        "F",
-        "Ne",
-        "Na",
-        "Mg",
-        "Al",
-        "Si",
-        "P",
-        "S",
-        "Cl",
-        "Ar",
-        "K",
-        "Ca",
-        "Sc",
-        "Ti",
-        "V",
-        "Cr",
-        "Mn",
-        "Fe",
-        "Co",
-        "Ni",
-        "Cu",
-        "Zn",
-        "Ga",
-        "Ge",
-        "As",
-        "Se",
-        "Br",
-        "Kr",
-        "Rb",
-        "Sr",
-        "Y",
-        "Zr",
-        "Nb",
-        "Mo",
-        "Tc",
-        "Ru",
-        "Rh",
-        "Pd",
-        "Ag",
-        "Cd",
-        "In",
-        "Sn",
-        "Sb",
-        "Te",
-        "I",
-        "Xe",
-        "Cs",
-        "Ba",
-        "La",
-        "Ce",
-        "Pr",
-        "Nd",
-        "Pm",
-        "Sm",
-        "Eu",
-        "Gd",
-        "Tb",
-        "Dy",
-        "Ho",
-        "Er",
-        "Tm",
-        "Yb",
-        "Lu",
-        "Hf",
-        "Ta",
-        "W",
-        "Re",
-        "Os",
-        "Ir",
-        "Pt",
-        "Au",
-        "Hg",
-        "Tl",
-        "Pb",
-        "Bi",
-        "Po",
-        "At",
-        "Rn",
-        "Fr",
-        "Ra",
-        "Ac",
-        "Th",
-        "Pa",
-        "U",
-        "Np",
-        "Pu",
-        "Am",
-        "Cm",
-        "Bk",
-        "Cf",
-        "Es",
-        "Fm",
-        "Md",
-        "No",
-        "Lr",
-        "Rf",
-        "Db",
-        "Sg",
-        "Bh",
-        "Hs",
-        "Mt",
-        "Ds",
-        "Rg",
-        "Cn",
-        "Nh",
-        "Fl",
-        "Mc",
-        "Lv",
-        "Ts",
-        "Og",
-    ]
-)
+_SYMBOLS = """
+H He Li Be B C N O F Ne Na Mg Al Si P S Cl Ar K Ca Sc Ti V Cr Mn Fe Co Ni Cu Zn Ga Ge As Se Br Kr Rb Sr Y Zr Nb Mo Tc Ru Rh Pd Ag Cd In Sn Sb
+Te I Xe Cs Ba La Ce Pr Nd Pm Sm Eu Gd Tb Dy Ho Er Tm Yb Lu Hf Ta W Re Os Ir Pt Au Hg Tl Pb Bi Po At Rn Fr Ra Ac Th Pa U Np Pu Am Cm Bk Cf Es Fm
+Md No Lr Rf Db Sg Bh Hs Mt Ds Rg Cn Nh Fl Mc Lv Ts Og
+"""
+ELEMENTS = frozenset(_SYMBOLS.split())
 
 
 def _element(symbol: str) -> str:
@@ -199,22 +83,16 @@ class CrystalProcess(Settings):
     lattice: Noise = Field(description="Of the symmetric ln(cell), in units of model.lattice_spread")
 
 
-class CrystalTraining(Settings):
+class CrystalTraining(Optimisation):
     """Denoising score matching on both parts."""
 
     steps: PositiveInt = Field(description="Optimiser steps")
     batch_size: PositiveInt = Field(
         description="Noised crystals per step, all of one number of atoms; each appears twice, with opposite noise"
     )
-    learning_rate: PositiveFloat = Field(description="Largest learning rate")
-    warmup_steps: int = Field(ge=0, description="Steps of linear warm-up")
-    weight_decay: float = Field(ge=0.0, description="Weight decay of Muon and AdamW")
-    gradient_clip: PositiveFloat = Field(description="Largest norm of the gradient")
-    ema_decay: Fraction = Field(description="Decay per step of the averaged weights")
     validation_fraction: Fraction = Field(
         description="Share of the training crystals kept for the learning curve"
     )
-    checkpoint_interval_steps: PositiveInt = Field(description="Steps between two restart points")
     seed: Seed = Field(description="Seed of weights, batches and noise")
 
 

@@ -92,7 +92,18 @@ class BrownianRotations(Settings):
     _ordered = model_validator(mode="after")(_expect_ordered)
 
 
-class Training(Settings):
+class Optimisation(Settings):
+    """What every training has: Muon and AdamW with a warm-up, averaged weights, restart points."""
+
+    learning_rate: PositiveFloat = Field(description="Largest learning rate")
+    warmup_steps: int = Field(ge=0, description="Steps of linear warm-up")
+    weight_decay: float = Field(ge=0.0, description="Weight decay of Muon and AdamW")
+    gradient_clip: PositiveFloat = Field(description="Largest norm of the gradient")
+    ema_decay: Fraction = Field(description="Decay per step of the averaged weights")
+    checkpoint_interval_steps: PositiveInt = Field(description="Steps between two restart points")
+
+
+class Training(Optimisation):
     """Denoising score matching."""
 
     start_from: Name | None = Field(
@@ -106,11 +117,6 @@ class Training(Settings):
     batch_size: PositiveInt = Field(
         description="Noised structures per step; frames appear twice, with opposite noise"
     )
-    learning_rate: PositiveFloat = Field(description="Largest learning rate")
-    warmup_steps: int = Field(ge=0, description="Steps of linear warm-up")
-    weight_decay: float = Field(ge=0.0, description="Weight decay of Muon and AdamW")
-    gradient_clip: PositiveFloat = Field(description="Largest norm of the gradient")
-    ema_decay: Fraction = Field(description="Decay per step of the averaged weights")
     draw_exponent: float = Field(
         ge=0.0,
         le=1.0,
@@ -128,5 +134,4 @@ class Training(Settings):
     validation_fraction: Fraction = Field(
         description="Share of the training frames kept for the learning curve"
     )
-    checkpoint_interval_steps: PositiveInt = Field(description="Steps between two restart points")
     seed: Seed = Field(description="Seed of weights, batches and noise")
