@@ -17,6 +17,7 @@ GENTLE_STEPS = 20  # of a relaxation, before the others
 MILLISECONDS_PER_TRAINED_STRUCTURE = 3.8  # forward and backward, 4 layers of width 96
 MILLISECONDS_PER_TRAINED_CRYSTAL = 3.0  # 8 atoms, 3 layers of width 64
 MILLISECONDS_PER_CRYSTAL = 1.5  # one network evaluation of it
+GUIDED = 3.0  # times as long, with the gradient of a second network
 BYTES_PER_CIF = 1000.0
 SECONDS_PER_COMPARED_CRYSTAL = 0.15  # with some hundred prototypes, at two tolerances
 MILLISECONDS_PER_EVALUATION = 1.0  # one network evaluation of one structure
@@ -39,7 +40,7 @@ SAFETY = 4.0
 LONGEST_MINUTES = 24 * 60
 GO_ON = (
     "simulate", "simulate_competitor", "simulate_pretraining", "pretrain", "train", "sample", "sample_shard",
-    "sample_crystals",
+    "sample_crystals", "train_property",
 )  # fmt: skip
 
 
@@ -194,11 +195,12 @@ def crystals_cost(rule: str, study: CarbonStudy) -> Cost:
     """Return the estimate for a job of a study of crystals."""
     factor = study.data.largest_atoms / 8.0 * study.model.layers * study.model.width / 192.0
     samples, megabytes = study.sampler.samples, 1e-3 * study.data.largest_atoms * study.sampler.samples
-    if rule == "train":
-        crystals = study.training.steps * study.training.batch_size
+    if rule in ("train", "train_property") and (own := study if rule == "train" else study.property):
+        crystals = own.training.steps * own.training.batch_size
         return Cost(SECONDS_TO_START + 1e-3 * MILLISECONDS_PER_TRAINED_CRYSTAL * factor * crystals, 10.0)
     if rule == "sample_crystals":
         evaluations = samples * score_evaluations(study.sampler.kind, study.sampler.steps)
+        factor *= GUIDED if study.property else 1.0
         return Cost(SECONDS_TO_START + 1e-3 * MILLISECONDS_PER_CRYSTAL * factor * evaluations, megabytes)
     if rule == "prepare_crystals":
         crystals = bytes_on_disk(study.data.files) / BYTES_PER_CIF

@@ -29,7 +29,11 @@ def memory_MB(rule: str, study: AnyStudy) -> int:
 def _bytes_of_crystals(rule: str, study: CarbonStudy) -> float:
     """Pairs with all images in cells that noise has made up to three times as dense, sums over images, and what each layer makes of them."""
     sizes = {"train": study.training.batch_size, "sample_crystals": study.sampler.batch_size}
-    layers, atoms, model = study.model.layers if rule == "train" else 1, study.data.largest_atoms, study.model
+    if study.property:
+        sizes["train_property"] = study.property.training.batch_size
+    # Guidance keeps what its gradient needs.
+    keeps = rule in ("train", "train_property") or study.property is not None
+    layers, atoms, model = study.model.layers if keeps else 1, study.data.largest_atoms, study.model
     images = 3 * 4.2 * model.cutoff_angstrom**3 / model.volume_per_atom_angstrom3
     floats = atoms * images * 2 * 10 * model.functions + atoms**2 * (
         10 * model.functions + 11 * model.width * layers

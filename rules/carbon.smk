@@ -18,14 +18,44 @@ rule prepare_crystals:
     params:
         kind=setting("kind"),
         data=setting("data"),
+        column=setting("property", "column"),
     script:
         "../workflow_scripts/prepare_crystals.py"
+
+
+# The same script: the network that tells a property from noised crystals.
+use rule train as train_property with:
+    input:
+        dataset="results/{system}/dataset.npz",
+        pretrained=[],
+        kept=[],
+        molecules=[],
+    output:
+        checkpoint="results/{system}/property/checkpoint.pt",
+        history="results/{system}/property/history.csv",
+        training="results/{system}/property/training.json",
+    log:
+        "results/logs/train_property/{system}.log",
+    wildcard_constraints:
+        system=of_kind("carbon"),
+    resources:
+        mem_mb=memory("train_property"),
+        runtime=minutes("train_property"),
+    params:
+        kind="carbon_property",
+        targets={},
+        model=property_network,
+        process=setting("process"),
+        training=setting("property", "training"),
+        temperature_K=setting("temperature_K"),
+        partial="results/{system}/property/checkpoint.partial.pt",
 
 
 rule sample_crystals:
     """Draw crystals of given atoms from the trained model; goes on where an interrupted run stopped."""
     input:
         checkpoint="results/{system}/model/checkpoint.pt",
+        property=asked_property_file,
     output:
         samples="results/{system}/{target}/samples.npz",
         structures="results/{system}/{target}/samples.extxyz",
@@ -41,7 +71,9 @@ rule sample_crystals:
         runtime=minutes("sample_crystals"),
     params:
         kind=setting("kind"),
-        atoms=setting("targets", "{target}", "atoms"),
+        property_kind="carbon_property",
+        target=setting("targets", "{target}"),
+        guidance=asked_guidance,
         sampler=setting("sampler"),
         partial="results/{system}/{target}/samples.partial",
     script:
@@ -54,10 +86,12 @@ rule evaluate_crystals:
         samples="results/{system}/{target}/samples.npz",
         crystals="results/{system}/crystals.npz",
         training="results/{system}/model/training.json",
+        property=property_file,
         library=library(
             "crystals.py",
             "evaluation/matching.py",
             "systems/carbon_evaluation.py",
+            "systems/carbon_property_evaluation.py",
         ),
     output:
         metrics="results/{system}/{target}/metrics.json",
@@ -73,7 +107,11 @@ rule evaluate_crystals:
         mem_mb=memory("evaluate_crystals"),
         runtime=minutes("evaluate_crystals"),
     params:
-        atoms=setting("targets", "{target}", "atoms"),
+        kind=setting("kind"),
+        property_kind="carbon_property",
+        target=setting("targets", "{target}"),
+        column=setting("property", "column"),
+        all_asked=all_asked,
         evaluation=setting("evaluation"),
     script:
         "../workflow_scripts/evaluate_crystals.py"
@@ -113,3 +151,38 @@ rule figure_crystals:
         ),
     script:
         "../workflow_scripts/figure_crystals.py"
+
+
+rule figure_property:
+    """Draw what crystals have of the property that they were asked to have."""
+    input:
+        evaluations=of_targets("results/{system}/{target}/evaluation.npz"),
+        library=library("plotting.py", "plotting_properties.py"),
+    output:
+        png=report(
+            "results/{system}/figures/property.png",
+            caption="captions.rst",
+            category="{system}",
+            labels={"content": "property"},
+        ),
+        pdf="results/{system}/figures/property.pdf",
+        parquet="results/{system}/figures/property.parquet",
+    log:
+        "results/logs/figure_property/{system}.log",
+    wildcard_constraints:
+        system=of_kind("carbon"),
+    conda:
+        "../envs/learning.yaml"
+    threads: 1
+    resources:
+        mem_mb=memory("figure_property"),
+        runtime=minutes("figure_property"),
+    params:
+        targets=setting("targets"),
+        column=setting("property", "column"),
+        caption=(
+            "The property that crystals were asked to have (dotted): of the crystals that trained the networks, of samples as a"
+            " network tells it, and of samples as the known crystal has it which they match."
+        ),
+    script:
+        "../workflow_scripts/figure_property.py"

@@ -251,12 +251,44 @@ def density_samples(wildcards):
     return [f"{folder}/{form}_{seed}.npz" for form, seed in density_runs(wildcards)]
 
 
+def property_file(wildcards):
+    """The network that tells the property of crystals, where the study has one."""
+    if CONFIG.studies[wildcards.system].property is None:
+        return []
+    return f"results/{wildcards.system}/property/checkpoint.pt"
+
+
+def asked_property_file(wildcards):
+    """The same, where the target is asked to have a value."""
+    target = CONFIG.studies[wildcards.system].targets[wildcards.target]
+    return [] if target.asked is None else property_file(wildcards)
+
+
+def asked_guidance(wildcards):
+    """How much a value weighs that the target is asked to have."""
+    asked = SETTINGS[wildcards.system]["targets"][wildcards.target]["asked"]
+    return None if asked is None else SETTINGS[wildcards.system]["property"]["guidance"]
+
+
+def all_asked(wildcards):
+    """Values of the property that any target is asked to have."""
+    targets = CONFIG.studies[wildcards.system].targets.values()
+    return sorted({own.asked for own in targets if own.asked is not None})
+
+
+def property_network(wildcards):
+    """What the network of the property is built from."""
+    study = CONFIG.studies[wildcards.system]
+    return plain(study.model) | (study.property.units if study.property else {})
+
+
 def study_figures(study):
     """Names of the figures that a study has."""
     if CONFIG.studies[study].kind == "analytic":
         return ["energies_only"]
     if CONFIG.studies[study].kind == "carbon":
-        return ["crystals", "learning_curve"]
+        own = ["property"] if CONFIG.studies[study].property else []
+        return ["crystals", "learning_curve", *own]
     own = CONFIG.studies[study]
     learning = ["learning_curve"] if own.training.steps or own.pretraining else []
     if own.data.source == "structures":

@@ -13,7 +13,7 @@ from tests.test_tiny_study import ROOT, checkout, snakemake
 
 FIGURES = [
     f"figures/{name}.{suffix}"
-    for name in ("crystals", "learning_curve")
+    for name in ("crystals", "learning_curve", "property")
     for suffix in ("png", "pdf", "parquet")
 ]
 
@@ -32,6 +32,12 @@ def test_the_crystals_are_the_named_phases():
     cells = cells_of_phases(4)
     assert table["name"].tolist() == list(cells)
     assert table["cif"].tolist() == [own.to(fmt="cif") for own in cells.values()]
+    gaps = {
+        "diamond": 4.18,
+        "lonsdaleite": 3.40,
+        "graphite": 0.0,
+    }  # PBE; tests/energies/test_espresso.py computes them
+    assert table["band_gap_eV"].tolist() == [gaps[name.partition("_")[0]] for name in cells]
 
 
 def test_whole_prototypes_are_held_out(tiny):
@@ -57,6 +63,22 @@ def test_samples_match_known_phases_far_above_chance(tiny):
     assert found["match_rms"] < 0.1
 
 
+def test_crystals_have_the_gap_that_they_are_asked_to_have(tiny):
+    """Of what matches a known phase: diamond where 4.2 eV are asked for, graphite where none, and both where nothing is."""
+    free, wide, metal = (
+        json.loads((tiny / target / "metrics.json").read_text())
+        for target in ("four", "four_wide", "four_metal")
+    )
+    assert free["band_gap_matched_near_0_fraction"] > 0.1 < free["band_gap_matched_near_4.2_fraction"]
+    for asked, has, other in ((wide, "4.2", "0"), (metal, "0", "4.2")):
+        wanted, unwanted = (asked[f"band_gap_matched_near_{value}_fraction"] for value in (has, other))
+        assert wanted > 0.25 > 0.1 > unwanted
+        assert wanted + unwanted == pytest.approx(asked["match_rate"])
+        assert asked[f"band_gap_near_{has}_fraction"] > 0.8
+    assert wide["most_bonded_share_wasserstein"] > 0.1, "diamond alone is not what the data are"
+    assert free["band_gap_error_held_out_eV"] < 0.5
+
+
 def test_samples_are_written_for_other_programs(tiny):
     structures = ase.io.read(tiny / "four/samples.extxyz", index=":")
     arrays = load_arrays(tiny / "four/samples.npz")
@@ -77,5 +99,11 @@ def test_figure_and_table_show_all_series(tiny):
     assert set(shown["series"]) == {"training", "noise_floor", "samples", "baseline_random_cells"}
     shares = shown[shown["quantity"] == "density_g_per_cm3"].groupby("series")["share"].sum()
     np.testing.assert_allclose(shares, 1.0)
+    shown = pandas.read_parquet(tiny / "figures/property.parquet")
+    assert set(shown["target"]) == {"four", "four_wide", "four_metal"}
+    total = shown.groupby(["target", "series"])["share"].sum()
+    np.testing.assert_allclose(total[:, "samples.property"], 1.0)
+    matched = json.loads((tiny / "four_wide/metrics.json").read_text())["match_rate"]
+    assert total["four_wide", "samples.property_matched"] == pytest.approx(matched)
     table = pandas.read_csv(tiny.parent / "tables/carbon_tiny.csv").set_index("metric")
     assert table.loc["match_rate", ["samples", "noise_floor", "baseline", "random_cells"]].notna().all()

@@ -38,7 +38,9 @@ FIGURES = {
 DENSITIES = {"pretrain_density", "evaluate_density", "table_energies_only", "figure_energies_only"}
 PROTEINS = {"build_protein", "prepare_floor", "evaluate_protein", "condense_frames"}
 STATES = {"interpolate_states", "evaluate_states", "figure_states", "figure_pathway_states"}
-CRYSTALS = {"prepare_crystals", "sample_crystals", "evaluate_crystals", "figure_crystals"}
+CRYSTALS = {
+    "prepare_crystals", "train_property", "sample_crystals", "evaluate_crystals", "figure_crystals", "figure_property",
+}  # fmt: skip
 ELSEWHERE = {"download", "gather_samples", "read_trajectory"}
 SCRIPT = """
 from pathlib import Path
@@ -179,31 +181,37 @@ def test_dry_run_of_every_target(workflow):
         files |= {pattern.format(**values) for pattern in re.findall(r'"(results/[^"]*)"', outputs)}
     files = sorted(files)
     assert len(files) > 25
-    inherited = {"simulate_competitor", "build_protein", "build_states", "prepare_floor"}
+    inherited = {"simulate_competitor", "build_protein", "build_states", "prepare_floor", "train_property"}
     expected = {*SCRIPTED, *inherited} - ELSEWHERE
     assert set(jobs(snakemake(workflow, "-n", *files))) == expected
 
 
 def test_dry_run_of_crystals(workflow):
-    """Another target is drawn and evaluated; nothing is read or trained again for it."""
+    """Another target is drawn and evaluated; nothing is read or trained again for it. What is asked for needs the network of the property."""
     edit(workflow / "config/config.yaml", "studies: [alanine_dipeptide]", "studies: [carbon_tiny]")
     edit(workflow / "config/config.yaml", "figure_2a: [alanine_dipeptide]", "figure_2a: []")
     once = (
         "prepare_crystals",
         "train",
+        "train_property",
         "figure_crystals",
+        "figure_property",
         "figure_learning_curve",
         "table_metrics",
         "carbon_tiny",
     )
-    assert jobs(snakemake(workflow, "-n", "carbon_tiny")) == dict.fromkeys(
-        (*once, "sample_crystals", "evaluate_crystals"), 1
+    assert jobs(snakemake(workflow, "-n", "carbon_tiny")) == dict.fromkeys(once, 1) | dict.fromkeys(
+        ("sample_crystals", "evaluate_crystals"), 3
     )
     snakemake(workflow, "--cores", "1", "carbon_tiny")
-    edit(workflow / "config/systems/carbon_tiny.yaml", "four: {atoms: {C: 4}}", "two: {atoms: {C: 2}}")
+    study = workflow / "config/systems/carbon_tiny.yaml"
+    edit(study, "four: {atoms: {C: 4}}", "two: {atoms: {C: 2}}")
     found = jobs(snakemake(workflow, "-n", "carbon_tiny"))
-    assert {"sample_crystals", "evaluate_crystals"} <= set(found)
-    assert not {"prepare_crystals", "train"} & set(found)
+    assert found["sample_crystals"] == found["evaluate_crystals"] == 1
+    assert not {"prepare_crystals", "train", "train_property"} & set(found)
+    edit(study, "guidance: {scale: 2.0}", "guidance: {scale: 3.0}")
+    again = jobs(snakemake(workflow, "-n", "carbon_tiny"))
+    assert again["sample_crystals"] == 3 and not {"train", "train_property"} & set(again)
 
 
 def test_dry_run_of_proteins(workflow):

@@ -1,15 +1,28 @@
-"""Compare drawn crystals with known prototypes."""
+"""Compare drawn crystals with known prototypes, and what they were asked to have with what they have."""
 
+from pathlib import Path
+
+from dig_core.checkpoints import load_checkpoint
+from dig_core.crystals import crystals_of
 from dig_core.files import load_arrays, read_json, save_arrays, write_json
 from dig_core.runtime import provenance, run, start
+from dig_core.systems import SYSTEMS
 from dig_core.systems.carbon_evaluation import evaluate
+from dig_core.systems.carbon_property_evaluation import Asked, property_metrics
 
 
 def main(job):
     """Write the metrics (one level, units in the keys) and the arrays that the figure shows."""
     started, samples = start(), load_arrays(job.input.samples)
     crystals, settings = load_arrays(job.input.crystals), job.params.evaluation
-    metrics, arrays = evaluate(samples, crystals, job.params.atoms, settings)
+    metrics, arrays = evaluate(samples, crystals, job.params.target["atoms"], settings)
+    if job.input.property:
+        system = SYSTEMS[job.params.kind]
+        told = system.trained_property(load_checkpoint(Path(job.input.property), job.params.property_kind))
+        drawn, known = (system.predicted(told, crystals_of(own)) for own in (samples, crystals))
+        asked = Asked(job.params.column, job.params.all_asked, settings["near_asked"])
+        numbers, shown = property_metrics(arrays, crystals, drawn, known, asked)
+        metrics, arrays = metrics | numbers, arrays | shown
     costs = {
         "seconds_train": read_json(job.input.training)["seconds_train"],
         "seconds_sample": float(samples["seconds_sample"]),

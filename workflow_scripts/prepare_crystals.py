@@ -9,12 +9,14 @@ from dig_core.systems import SYSTEMS
 def main(job):
     """Write all crystals, and those that train the network."""
     started = start()
-    crystals = SYSTEMS[job.params.kind].prepared(job.input.files, job.params.data)
-    origin = provenance({"data": job.params.data}, job.input, job.params.data["seed"], started)
+    data, column = job.params.data, job.params.column
+    crystals = SYSTEMS[job.params.kind].prepared(job.input.files, data, column)
+    origin = provenance({"data": data, "column": column}, job.input, data["seed"], started)
     save_arrays(job.output.crystals, origin, **crystals)
     trained = ~crystals["held_out"]
     dataset = vars(crystals_of(crystals).chosen(trained))
-    save_arrays(job.output.dataset, origin, **dataset, weights=crystals["weights"][trained])
+    each = {name: crystals[name][trained] for name in ("weights", "property") if name in crystals}
+    save_arrays(job.output.dataset, origin, **dataset, **each)
 
 
 if __name__ == "__main__":

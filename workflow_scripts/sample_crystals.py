@@ -15,13 +15,18 @@ from dig_core.systems import SYSTEMS
 def main(job):
     """Write the crystals as arrays, and as extxyz for any other program."""
     started, sampler, partial = start(), job.params.sampler, Path(job.params.partial)
-    checkpoint = load_checkpoint(Path(job.input.checkpoint), job.params.kind)
-    asked = {"sampler": sampler, "atoms": job.params.atoms}
-    kept = kept_batches(partial, asked, (job.input.checkpoint,))
-    atoms = atomic_numbers(job.params.atoms)
-    model = SYSTEMS[job.params.kind].trained_model(checkpoint, atoms, device())
+    system, atoms = SYSTEMS[job.params.kind], atomic_numbers(job.params.target["atoms"])
+    model = system.trained_model(
+        load_checkpoint(Path(job.input.checkpoint), job.params.kind), atoms, device()
+    )
+    if job.input.property:
+        checkpoint = load_checkpoint(Path(job.input.property), job.params.property_kind)
+        known, asked = system.trained_property(checkpoint, device()), job.params.target["asked"]
+        model = system.towards(model, known, atoms, asked, job.params.guidance)
+    settings = {name: job.params[name] for name in ("sampler", "target", "guidance")}
+    kept = kept_batches(partial, settings, [file for file in job.input if file])
     drawn = draw_crystals(model, atoms, sampler, kept)
-    origin = provenance(asked, job.input, sampler["seed"], started)
+    origin = provenance(settings, job.input, sampler["seed"], started)
     write_extxyz(job.output.structures, crystals_of(drawn))
     save_arrays(job.output.samples, origin, **drawn)
     shutil.rmtree(partial)

@@ -19,7 +19,7 @@ SHORTEST_ANGSTROM = 0.6  # atoms closer than that are one and the same, or a mis
 
 
 def read_crystals(files: Sequence[str | Path], elements: Iterable[str]) -> list[Structure]:
-    """All crystals of the files, in order.
+    """All crystals of the files, in order; other columns of a table are their `properties`.
 
     Raises:
         ValueError: a file of another kind, a table without the column `cif`, or what `read_crystal` refuses.
@@ -44,11 +44,11 @@ def _of_table(file: Path, elements: tuple[str, ...]) -> list[Structure]:
         raise ValueError(
             f"expected a column 'cif' in {file}; got {', '.join(map(str, table.columns))}. Write a CIF in every row"
         )
-    rows = progress(table["cif"], f"{file.name}: crystals")
-    return [
-        read_crystal(text, "cif", elements, f"{file}, row {number}")
-        for number, text in enumerate(rows, start=1)
-    ]
+    crystals = []
+    for number, row in enumerate(progress(table.to_dict("records"), f"{file.name}: crystals"), start=1):
+        crystals.append(read_crystal(row.pop("cif"), "cif", elements, f"{file}, row {number}"))
+        crystals[-1].properties = row
+    return crystals
 
 
 def read_crystal(text: str, format: str, elements: Iterable[str], where: str | Path) -> Structure:

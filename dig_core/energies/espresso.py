@@ -67,7 +67,7 @@ def expect_installed(crystal: Structure, settings: PlaneWaves) -> None:
         name = settings.pseudopotentials.get(symbol)
         if symbol not in VALENCE_ELECTRONS or name is None or not Path(settings.folder, name).is_file():
             raise RuntimeError(
-                f"expected a pseudopotential for {symbol} in {settings.folder}; got {name}. Name the file and the folder"
+                f"expected a pseudopotential for {symbol} in {settings.folder}; got {name}. Install quantum-espresso-data (Debian), or name the file and the folder"
             )
 
 

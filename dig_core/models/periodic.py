@@ -143,8 +143,8 @@ class Head(nn.Module):
         return forces, matrices.mean(1)
 
 
-class PeriodicMessages(nn.Module):
-    """The score network of crystals (before preconditioning)."""
+class PeriodicFeatures(nn.Module):
+    """Scalars and vectors of atoms that know their neighbours, the noise, and the volume per atom."""
 
     def __init__(self, layers: int, width: int, functions: int, cutoff_angstrom: float):
         super().__init__()
@@ -155,13 +155,9 @@ class PeriodicMessages(nn.Module):
             nn.Linear(4 * FREQUENCIES + 1, width), nn.SiLU(), nn.Linear(width, width), nn.SiLU()
         )
         self.layers = nn.ModuleList(Layer(width, functions) for _ in range(layers))
-        self.head = Head(width, functions)
 
-    def forward(self, fractional, lattice, levels, atomic_numbers):
-        """Raw outputs: Cartesian vectors [batch, atoms, 3] and symmetric matrices [batch, 3, 3].
-
-        fractional [batch, atoms, 3]; lattice [batch, 3, 3] Angstrom; levels [batch, 2] ln of noise; atomic_numbers [batch, atoms].
-        """
+    def features(self, fractional, lattice, levels, atomic_numbers) -> tuple[Tensor, Tensor, Pairs]:
+        """Scalars [batch, atoms, width], vectors [batch, atoms, 3, width], and what they were made from; arguments as in `PeriodicMessages`."""
         atoms = fractional.shape[1]
         pairs = self.pairs(fractional, lattice)
         volume = (torch.linalg.det(lattice).abs() / atoms).log()[:, None]
@@ -170,7 +166,7 @@ class PeriodicMessages(nn.Module):
         vectors = scalars.new_zeros(*scalars.shape[:2], 3, scalars.shape[-1])
         for layer in self.layers:
             scalars, vectors = layer(scalars, vectors, pairs, level)
-        return self.head(scalars, vectors, pairs)
+        return scalars, vectors, pairs
 
     def pairs(self, fractional: Tensor, lattice: Tensor) -> Pairs:
         """Sums over all images within the cutoff, with gradients of their distances."""
@@ -193,6 +189,41 @@ class PeriodicMessages(nn.Module):
         sums = basis.new_zeros(size * atoms**2, 10, basis.shape[-1])
         sums = sums.index_add(0, where, along[..., None] * basis[:, None]).view(size, atoms, atoms, 10, -1)
         return Pairs(sums[..., 0, :], sums[..., 1:4, :], sums[..., 4:, :])
+
+
+class PeriodicMessages(PeriodicFeatures):
+    """The score network of crystals (before preconditioning)."""
+
+    def __init__(self, layers: int, width: int, functions: int, cutoff_angstrom: float):
+        super().__init__(layers, width, functions, cutoff_angstrom)
+        self.head = Head(width, functions)
+
+    def forward(self, fractional, lattice, levels, atomic_numbers):
+        """Raw outputs: Cartesian vectors [batch, atoms, 3] and symmetric matrices [batch, 3, 3].
+
+        fractional [batch, atoms, 3]; lattice [batch, 3, 3] Angstrom; levels [batch, 2] ln of noise; atomic_numbers [batch, atoms].
+        """
+        return self.head(*self.features(fractional, lattice, levels, atomic_numbers))
+
+
+class PeriodicProperty(PeriodicFeatures):
+    """A property of noised crystals, as a mixture of normal distributions (Bishop 1994): what noise leaves open may have several values."""
+
+    def __init__(self, layers: int, width: int, functions: int, cutoff_angstrom: float, modes: int):
+        super().__init__(layers, width, functions, cutoff_angstrom)
+        self.modes = modes
+        self.read = nn.Sequential(nn.Linear(width, width), nn.SiLU(), nn.Linear(width, 3 * modes))
+        nn.init.zeros_(self.read[2].weight)
+        nn.init.zeros_(self.read[2].bias)
+        self.register_buffer("first_means", torch.linspace(-1.0, 1.0, modes), persistent=False)
+
+    def forward(self, fractional, lattice, levels, atomic_numbers):
+        """Logits, means and ln of standard deviations [3, batch, modes] in units of usual values; arguments as in `PeriodicMessages`."""
+        scalars, _, _ = self.features(fractional, lattice, levels, atomic_numbers)
+        logits, means, log_deviations = (
+            self.read(normed(scalars)).mean(1).unflatten(1, (3, self.modes)).unbind(1)
+        )
+        return torch.stack([logits, means + self.first_means, log_deviations])
 
 
 def normed(scalars: Float[Tensor, "*batch width"]) -> Float[Tensor, "*batch width"]:

@@ -31,6 +31,10 @@ class CrystalTarget(Settings):
     atoms: dict[Symbol, PositiveInt] = Field(
         min_length=1, description="Atoms of each element in a cell: {C: 6}"
     )
+    asked: float | None = Field(
+        None,
+        description="Value of the study's property that the crystals are asked to have; null: whatever they have",
+    )
 
 
 class Crystals(Settings):
@@ -96,6 +100,36 @@ class CrystalTraining(Optimisation):
     seed: Seed = Field(description="Seed of weights, batches and noise")
 
 
+class Guidance(Settings):
+    """How much what is asked for weighs."""
+
+    scale: PositiveFloat = Field(
+        description="Power of the likelihood of what is asked for: 1.0 is the rule of Bayes, more insists"
+    )
+    largest_noise: PositiveFloat = Field(
+        0.8, description="Of fractional coordinates: nothing is asked of crystals with more"
+    )
+
+
+class CrystalProperty(Settings):
+    """A property that crystals can be asked for: a network of the sizes of `model` tells it from noised crystals."""
+
+    column: Name = Field(
+        description="Of the tables in data.files, with its unit at the end: band_gap_eV. Crystals without a number there do not train this network"
+    )
+    modes: PositiveInt = Field(description="Normal distributions whose mixture it is told as")
+    centre: float = Field(description="About the mean of usual values")
+    spread: PositiveFloat = Field(description="About their standard deviation")
+    tolerance: PositiveFloat = Field(description="Values this near are the same: the smallest uncertainty")
+    guidance: Guidance = Field(description="Towards `asked` of a target")
+    training: CrystalTraining = Field(description="Training of that network")
+
+    @property
+    def units(self) -> dict[str, float]:
+        """What its network is built from, beside the settings `model`."""
+        return self.model_dump(include={"modes", "centre", "spread", "tolerance"})
+
+
 class CrystalEvaluation(Settings):
     """Comparison with the crystals that trained the network, and those that did not."""
 
@@ -107,6 +141,9 @@ class CrystalEvaluation(Settings):
     )
     neighbours: tuple[PositiveInt, ...] = Field(
         (3, 4), min_length=1, description="Numbers of bonds that an atom of a valid crystal may have"
+    )
+    near_asked: PositiveFloat = Field(
+        1.0, description="Values of the property this near to one that is asked for are counted"
     )
     noise_angstrom: PositiveFloat = Field(
         description="Baseline: training crystals whose atoms are displaced by so much in every direction"
@@ -123,6 +160,9 @@ class CarbonStudy(Settings):
     model: CrystalNetwork = Field(description="Score network")
     process: CrystalProcess = Field(description="Diffusion process")
     training: CrystalTraining = Field(description="Training of the score network")
+    property: CrystalProperty | None = Field(
+        None, description="What crystals can be asked for; null: nothing"
+    )
     sampler: Drawing = Field(description="Drawing crystals")
     evaluation: CrystalEvaluation = Field(description="Comparison with known crystals")
 
@@ -137,5 +177,9 @@ class CarbonStudy(Settings):
                 raise ValueError(
                     f"expected at most data.largest_atoms, {self.data.largest_atoms}, in targets.{name}.atoms; got {count}."
                     " Ask for fewer atoms, or train on larger crystals"
+                )
+            if target.asked is not None and self.property is None:
+                raise ValueError(
+                    f"expected `property:`, which targets.{name}.asked needs; got none. Write it, or leave out `asked`"
                 )
         return self

@@ -5,6 +5,7 @@ from types import ModuleType
 
 from dig_core.systems import (
     carbon,
+    carbon_property,
     molecule,
     molecule_exploration,
     molecule_pretraining,
@@ -13,7 +14,12 @@ from dig_core.systems import (
     protein_pretraining,
 )
 
-SYSTEMS: dict[str, ModuleType] = {"molecule": molecule, "protein": protein, "carbon": carbon}
+SYSTEMS: dict[str, ModuleType] = {
+    "molecule": molecule,
+    "protein": protein,
+    "carbon": carbon,
+    "carbon_property": carbon_property,  # of the network that tells a property of crystals; no study has this kind
+}
 EXPLORATION: dict[str, Callable] = {
     "molecule": molecule_exploration.explore,
     "protein": protein_exploration.explore,

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Bool
+from jaxtyping import Bool, Float
 from pymatgen.core import Structure
 from torch import nn
 
@@ -17,9 +17,12 @@ from dig_core.data.crystal_files import read_crystals
 from dig_core.evaluation.matching import held_out_prototypes, matcher, matches, prototypes
 from dig_core.systems.carbon_denoising import denoising_loss
 from dig_core.systems.carbon_model import network, trained_model
+from dig_core.systems.carbon_property import predicted, towards, trained_property
 
 # What a kind of system offers to the jobs; see dig_core.systems.
-__all__ = ["accelerated", "denoising_loss", "network", "prepared", "trained_model"]
+__all__ = [
+    "accelerated", "denoising_loss", "network", "predicted", "prepared", "towards", "trained_model", "trained_property",
+]  # fmt: skip
 
 
 def accelerated(model: nn.Module, settings: Mapping[str, Any]) -> nn.Module:
@@ -27,13 +30,16 @@ def accelerated(model: nn.Module, settings: Mapping[str, Any]) -> nn.Module:
     return model
 
 
-def prepared(files: Sequence[str | Path], data: Mapping[str, Any]) -> dict[str, np.ndarray]:
-    """All crystals of the files in reduced cells, with their prototypes, and which of them are held out.
+def prepared(
+    files: Sequence[str | Path], data: Mapping[str, Any], column: str | None = None
+) -> dict[str, np.ndarray]:
+    """All crystals of the files in reduced cells, with their prototypes, which of them are held out, and a property, if asked.
 
     Crystals that match one which is held out do not train: matching is not transitive, and prototypes may touch.
 
     Returns:
-        The arrays of `Crystals`, `prototypes` [crystals], `held_out` [crystals] and `weights` [crystals], which are equal.
+        The arrays of `Crystals`, `prototypes` [crystals], `held_out` [crystals] and `weights` [crystals], which are equal; with a
+        `column`, `property` [crystals], NaN where a crystal has no number there.
 
     Raises:
         ValueError: a crystal that is none, or of other elements; none with few enough atoms; one prototype alone.
@@ -55,7 +61,28 @@ def prepared(files: Sequence[str | Path], data: Mapping[str, Any]) -> dict[str, 
     crystals = Crystals.of(whole).chosen(kept)
     print(_units(crystals.chosen(~held_out[kept])), flush=True)
     parts = {"prototypes": numbers[kept], "held_out": held_out[kept], "weights": np.ones(kept.sum())}
+    if column:
+        parts["property"] = _property(whole, column)[kept]
     return vars(crystals) | parts
+
+
+def _property(crystals: Sequence[Structure], column: str) -> Float[np.ndarray, " crystals"]:
+    found = [own.properties.get(column, np.nan) for own in crystals]
+    if words := [value for value in found if isinstance(value, str)]:
+        raise ValueError(
+            f"expected numbers in the column {column!r} of data.files; got {words[0]!r}. Correct it, or leave it empty where nothing is known"
+        )
+    values = np.array(found, dtype=float)
+    if not np.isfinite(values).any():
+        raise ValueError(
+            f"expected the column {column!r} in a table of data.files, with numbers; got none. Write it, or leave out `property:`"
+        )
+    own = values[np.isfinite(values)]
+    print(
+        f"{column}: {len(own)} crystals, mean {own.mean():.3g}, standard deviation {own.std():.2g}",
+        flush=True,
+    )
+    return values
 
 
 def _apart(

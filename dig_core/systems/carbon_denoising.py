@@ -56,7 +56,7 @@ class CrystalDenoising:
         number, local = indices_of_one_target(batch.indices, [len(group.lattice) for group in self.groups])
         group, half = self.groups[number], (len(local) + 1) // 2
         clean = group.states(local[:half])
-        time = self._times(half, batch.generator)
+        time = even_times(half, batch.generator)
         noise = {field: own.noise(clean[field], batch.generator) for field, own in self.process.items()}
         times, numbers = batch.own(time.repeat(2), group.atomic_numbers[local[:half]].repeat(2, 1))
         twice = {field: batch.own(torch.cat([x, x]))[0] for field, x in clean.items()}
@@ -65,10 +65,11 @@ class CrystalDenoising:
         residuals = unit_variance_residuals(own_score, self.process, twice, times, opposite)
         return mean_square(residuals)
 
-    def _times(self, count: int, generator: torch.Generator) -> Float[Tensor, " batch"]:
-        """Evenly spread, so is ln of the noise; one time in each of `count` equal intervals."""
-        drawn = torch.rand(count, generator=generator, device=generator.device)
-        return (torch.arange(count, device=generator.device) + drawn) / count
+
+def even_times(count: int, generator: torch.Generator) -> Float[Tensor, " batch"]:
+    """Evenly spread, so is ln of the noise; one time in each of `count` equal intervals."""
+    drawn = torch.rand(count, generator=generator, device=generator.device)
+    return (torch.arange(count, device=generator.device) + drawn) / count
 
 
 def mean_square(residuals: State) -> Float[Tensor, " batch"]:
@@ -85,24 +86,45 @@ def denoising_loss(
     device: str,
 ) -> tuple[CrystalDenoising, dict[str, Tensor], float]:
     """The loss on the crystals of a dataset, and the probabilities by which they train and validate."""
-    scale, groups, weights = lattice_scale(settings["model"]), [], []
-    last = np.cumsum(dataset["counts"])
-    for atoms in np.unique(dataset["counts"]):
-        chosen = np.flatnonzero(dataset["counts"] == atoms)
-        places = last[chosen][:, None] - atoms + np.arange(atoms)
+    expect_seen(dataset["lattices_angstrom"], settings["model"]["cutoff_angstrom"])
+    process, scale = diffusion_process(settings["process"]), lattice_scale(settings["model"])
+    groups, places = crystals_by_count(dataset, scale, device), places_by_count(dataset["counts"])
+    probabilities = device_probabilities(dataset["weights"], places, settings["training"], device)
+    return CrystalDenoising(groups, process, scale), probabilities, 1.0
+
+
+def places_by_count(counts: Int[np.ndarray, " crystals"]) -> list[Int[np.ndarray, " _"]]:
+    """Where the crystals of each number of atoms are, smallest first."""
+    return [np.flatnonzero(counts == atoms) for atoms in np.unique(counts)]
+
+
+def crystals_by_count(dataset: Mapping[str, np.ndarray], scale: LatticeScale, device: str) -> list[SameCount]:
+    """The crystals of a dataset as states, by number of atoms, smallest first."""
+    groups, last = [], np.cumsum(dataset["counts"])
+    for chosen in places_by_count(dataset["counts"]):
+        atoms = int(dataset["counts"][chosen[0]])
+        rows = last[chosen][:, None] - atoms + np.arange(atoms)
         lattices = torch.as_tensor(dataset["lattices_angstrom"][chosen], dtype=torch.float64)
         groups.append(
             SameCount(
-                torch.as_tensor(dataset["fractional"][places], dtype=torch.get_default_dtype()).to(device),
-                scale.scaled(lattices, int(atoms)).to(device, torch.get_default_dtype()),
-                torch.as_tensor(dataset["atomic_numbers"][places], dtype=torch.long).to(device),
+                torch.as_tensor(dataset["fractional"][rows], dtype=torch.get_default_dtype()).to(device),
+                scale.scaled(lattices, atoms).to(device, torch.get_default_dtype()),
+                torch.as_tensor(dataset["atomic_numbers"][rows], dtype=torch.long).to(device),
             )
         )
-        weights.append(torch.as_tensor(dataset["weights"][chosen], dtype=torch.get_default_dtype()))
-    expect_seen(dataset["lattices_angstrom"], settings["model"]["cutoff_angstrom"])
-    probabilities = crystal_probabilities(weights, settings["training"]["validation_fraction"])
-    moved = {part: values.to(device) for part, values in probabilities.items()}
-    return CrystalDenoising(groups, diffusion_process(settings["process"]), scale), moved, 1.0
+    return groups
+
+
+def device_probabilities(
+    weights: Float[np.ndarray, " crystals"],
+    places: Sequence[Int[np.ndarray, " _"]],
+    training: Mapping[str, Any],
+    device: str,
+) -> dict[str, Tensor]:
+    """`crystal_probabilities` of crystals by number of atoms, on the device."""
+    own = [torch.as_tensor(weights[chosen], dtype=torch.get_default_dtype()) for chosen in places]
+    found = crystal_probabilities(own, training["validation_fraction"])
+    return {part: values.to(device) for part, values in found.items()}
 
 
 def crystal_probabilities(weights: Sequence[Tensor], validation_fraction: float) -> dict[str, Tensor]:

@@ -31,6 +31,7 @@ class Known:
         training: those of just these atoms that the network was shown.
         itself: which reference each of these is; -1 for none.
         references: of every prototype whose primitive cell divides them, the first crystal.
+        places: which crystals of the study these are.
         counts: how many crystals each has, of any size.
         unseen: which prototypes the network was not shown.
     """
@@ -38,6 +39,7 @@ class Known:
     training: Sequence[Structure]
     itself: Int[np.ndarray, " crystals"]
     references: Sequence[Structure]
+    places: Int[np.ndarray, " prototypes"]
     counts: Float[np.ndarray, " prototypes"]
     unseen: Bool[np.ndarray, " prototypes"]
 
@@ -53,6 +55,7 @@ def known_crystals(arrays: Arrays, atoms: Mapping[str, int]) -> Known:
         [structures[k] for k in shown],
         np.array([places.get(k, -1) for k in shown], dtype=int),
         [structures[k] for k in first[fits]],
+        first[fits],
         counts[fits].astype(float),
         held_out[first[fits]],
     )
@@ -67,7 +70,7 @@ def _divides(crystal: Structure, whole: Composition) -> bool:
 def evaluate(
     samples: Arrays, crystals: Arrays, atoms: Mapping[str, int], settings: Mapping[str, Any]
 ) -> tuple[Metrics, dict[str, np.ndarray]]:
-    """Metrics (one level, units in the keys), and arrays of all series for the figure.
+    """Metrics (one level, units in the keys), and arrays of all series for the figure; `samples.references` are the crystals of the study that `samples.nearest` counts.
 
     Without crystals of just these atoms there are neither baselines nor distances of distributions.
     """
@@ -85,7 +88,7 @@ def evaluate(
         matched, nearest = _matched(structures, known, itself)
         metrics |= {f"{name}{ending}": float(value) for name, value in (matched | values).items()}
         arrays |= {f"{(ending or '_samples')[1:]}.{name}": own for name, own in (geometry | nearest).items()}
-    return metrics | _distinct(drawn), arrays
+    return metrics | _distinct(drawn), arrays | {"samples.references": known.places}
 
 
 def _series(

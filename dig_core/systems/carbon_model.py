@@ -63,6 +63,17 @@ def network(settings: Mapping[str, Any]) -> PeriodicMessages:
     return PeriodicMessages(**{name: settings[name] for name in names})
 
 
+def shown(
+    state: State, noise: Float[Tensor, " batch"], process: Mapping[str, Process], scale: LatticeScale
+) -> tuple[Tensor, Tensor, Tensor]:
+    """What a network sees of noised crystals: fractional coordinates, lattices in Angstrom, and ln of the noise of both fields [batch, 2]."""
+    x, y = state[FRACTIONAL], state[LATTICE]
+    tau = process[LATTICE].noise_to_signal(process[FRACTIONAL].time(noise))
+    # Of unit variance at any noise: cells stay of this world.
+    lattices = scale.lattices(y / torch.sqrt(1 + tau**2)[:, None, None], x.shape[1])
+    return x, lattices, torch.stack([noise, tau], dim=-1).log()
+
+
 def score(
     model: nn.Module,
     process: Mapping[str, Process],
@@ -73,14 +84,10 @@ def score(
 
     def raw(state: State, noise: Tensor) -> State:
         """Outputs of unit variance for both fields."""
-        x, y, atoms = state[FRACTIONAL], state[LATTICE], state[FRACTIONAL].shape[1]
-        tau = process[LATTICE].noise_to_signal(process[FRACTIONAL].time(noise))
-        # Of unit variance at any noise: cells stay of this world.
-        lattices = scale.lattices(y / torch.sqrt(1 + tau**2)[:, None, None], atoms)
-        levels = torch.stack([noise, tau], dim=-1).log()
+        x, lattices, levels = shown(state, noise, process, scale)
         forces, stress = model(x, lattices, levels, atomic_numbers.expand(len(x), -1))
         # d/dx of fractional coordinates is L d/dr in space.
-        pulled = forces @ lattices.mT / (atoms * scale.volume_per_atom_angstrom3) ** (1 / 3)
+        pulled = forces @ lattices.mT / (x.shape[1] * scale.volume_per_atom_angstrom3) ** (1 / 3)
         return {FRACTIONAL: pulled, LATTICE: stress}
 
     return preconditioned(raw, process)

@@ -123,7 +123,13 @@ def test_a_backbone_alone_is_refused_where_side_chains_are_needed(source):
 
 
 # What there is in files of each format.
-MARKS = {".pdb": b"\nATOM  ", ".cif": b"\nATOM  ", ".psf": b"PSF ", ".dcd": b"CORD", ".csv": b"_cell_length_a"}
+MARKS = {
+    ".pdb": b"\nATOM  ",
+    ".cif": b"\nATOM  ",
+    ".psf": b"PSF ",
+    ".dcd": b"CORD",
+    ".csv": b"_cell_length_a",
+}
 
 
 @needs_data

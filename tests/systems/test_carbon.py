@@ -1,0 +1,39 @@
+"""Crystals of a study from its files: the property that a column of a table holds."""
+
+import numpy as np
+import pandas
+import pytest
+
+from dig_core.data.carbon_phases import cells_of_phases
+from dig_core.systems.carbon import prepared
+
+DATA = {"elements": ["C"], "largest_atoms": 4, "held_out_share": 0.25, "seed": 1}
+CELLS = cells_of_phases(4)
+
+
+def table(path, gaps) -> list[str]:
+    rows = {"band_gap_eV": gaps, "cif": [own.to(fmt="cif") for own in CELLS.values()]}
+    pandas.DataFrame(rows).to_csv(path)
+    return [str(path)]
+
+
+def test_values_stand_beside_their_crystals_and_may_be_missing(tmp_path):
+    gaps = [float(number) for number in range(len(CELLS))]
+    gaps[2] = None
+    found = prepared(table(tmp_path / "a.csv", gaps), DATA, "band_gap_eV")
+    assert len(found["property"]) == len(found["counts"]) == len(found["held_out"])
+    known = np.isfinite(found["property"])
+    assert (~known).sum() <= 1
+    atoms = [len(own) for own in CELLS.values()]
+    assert [atoms[int(value)] for value in found["property"][known]] == found["counts"][known].tolist()
+    assert "property" not in prepared(table(tmp_path / "a.csv", gaps), DATA)
+
+
+def test_a_column_without_numbers_is_told_in_one_line(tmp_path):
+    files = table(tmp_path / "a.csv", [None] * len(CELLS))
+    for column in ("band_gap_eV", "energy_eV"):
+        with pytest.raises(ValueError, match=f"expected the column '{column}' in a table"):
+            prepared(files, DATA, column)
+    files = table(tmp_path / "a.csv", ["wide"] * len(CELLS))
+    with pytest.raises(ValueError, match="expected numbers in the column 'band_gap_eV'"):
+        prepared(files, DATA, "band_gap_eV")
