@@ -17,6 +17,7 @@ GENTLE_STEPS = 20  # of a relaxation, before the others
 MILLISECONDS_PER_TRAINED_STRUCTURE = 3.8  # forward and backward, 4 layers of width 96
 MILLISECONDS_PER_TRAINED_CRYSTAL = 3.0  # 8 atoms, 3 layers of width 64
 MILLISECONDS_PER_CRYSTAL = 1.5  # one network evaluation of it
+SECONDS_PER_BAND_GAP = 60.0  # of 4 atoms
 GUIDED = 3.0  # times as long, with the gradient of a second network
 BYTES_PER_CIF = 1000.0
 SECONDS_PER_COMPARED_CRYSTAL = 0.15  # with some hundred prototypes, at two tolerances
@@ -205,6 +206,8 @@ def crystals_cost(rule: str, study: CarbonStudy) -> Cost:
     if rule == "prepare_crystals":
         crystals = bytes_on_disk(study.data.files) / BYTES_PER_CIF
         return Cost(SECONDS_TO_START + SECONDS_PER_COMPARED_CRYSTAL * crystals, 1.0)
+    if rule == "label_crystal":
+        return Cost(SECONDS_PER_BAND_GAP * (study.data.largest_atoms / 4.0) ** 3, 0.1)
     if rule == "evaluate_crystals":
         return Cost(SECONDS_TO_START + SECONDS_PER_COMPARED_CRYSTAL * 4 * samples, megabytes)
     return Cost(SECONDS_TO_START, 1.0)

@@ -16,6 +16,7 @@ SERIES = {
     "training.property": ("known crystals", COLOURS["reference"]),
     "samples.property": ("samples, by the network", COLOURS["samples"]),
     "samples.property_matched": ("samples, by the crystal they match", COLOURS["tight_reference"]),
+    "samples.property_labelled": ("samples, computed", COLOURS["competitor"]),
 }
 BINS = 24
 ROW_IN = 1.1
@@ -37,7 +38,8 @@ def properties_figure(
         figure = Figure(figsize=(WIDTH_IN / 2, ROW_IN * len(evaluations) + 0.8), layout="constrained")
         panels = figure.subplots(len(evaluations), 1, squeeze=False, sharex=True)[:, 0]
         for axes, (target, arrays) in zip(panels, evaluations.items(), strict=True):
-            tables += [_histogram(axes, arrays, series, edges).assign(target=target) for series in SERIES]
+            found = [series for series in SERIES if series in arrays]
+            tables += [_histogram(axes, arrays, series, edges).assign(target=target) for series in found]
             if asked[target] is not None:
                 axes.axvline(asked[target], color="black", linestyle=":", linewidth=1.0)
             axes.set_ylabel(target.replace("_", " "))
@@ -49,7 +51,9 @@ def properties_figure(
 
 def _edges(evaluations: Mapping[str, Arrays]) -> np.ndarray:
     """Bins that hold all values of all targets."""
-    values = np.concatenate([arrays[series] for arrays in evaluations.values() for series in SERIES])
+    values = np.concatenate(
+        [arrays[series] for arrays in evaluations.values() for series in SERIES if series in arrays]
+    )
     return np.histogram_bin_edges(values[np.isfinite(values)], BINS)
 
 

@@ -80,6 +80,31 @@ rule sample_crystals:
         "../workflow_scripts/sample_crystals.py"
 
 
+rule label_crystal:
+    """Compute the band gap of one drawn crystal with an electronic-structure code."""
+    input:
+        samples="results/{system}/{target}/samples.npz",
+    output:
+        label="results/{system}/{target}/labels/{place}.json",
+    log:
+        "results/logs/label_crystal/{system}_{target}_{place}.log",
+    wildcard_constraints:
+        system=of_kind("carbon"),
+        place=r"\d+",
+    conda:
+        "../envs/learning.yaml"
+    threads: 1
+    resources:
+        mem_mb=memory("label_crystal"),
+        runtime=minutes("label_crystal"),
+    params:
+        settings=setting("property", "labels"),
+        place="{place}",
+        cache="results/cache/band_gaps",
+    script:
+        "../workflow_scripts/label_crystal.py"
+
+
 rule evaluate_crystals:
     """Compare drawn crystals with known prototypes, beside real crystals, displaced ones and random cells."""
     input:
@@ -87,6 +112,7 @@ rule evaluate_crystals:
         crystals="results/{system}/crystals.npz",
         training="results/{system}/model/training.json",
         property=property_file,
+        labels=label_files,
         library=library(
             "crystals.py",
             "evaluation/matching.py",

@@ -264,6 +264,14 @@ def asked_property_file(wildcards):
     return [] if target.asked is None else property_file(wildcards)
 
 
+def label_files(wildcards):
+    """Band gaps of samples, where the study asks for some."""
+    property = CONFIG.studies[wildcards.system].property
+    count = property.labels.samples if property and property.labels else 0
+    folder = f"results/{wildcards.system}/{wildcards.target}/labels"
+    return [f"{folder}/{place}.json" for place in range(count)]
+
+
 def asked_guidance(wildcards):
     """How much a value weighs that the target is asked to have."""
     asked = SETTINGS[wildcards.system]["targets"][wildcards.target]["asked"]

@@ -61,6 +61,7 @@ WITHOUT_TORCH = {
     "plotting",
     "plotting_comparisons",
     "plotting_crystals",
+    "plotting_properties",
     "crystals",
     "plotting_densities",
     "plotting_known_densities",

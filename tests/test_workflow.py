@@ -40,6 +40,7 @@ PROTEINS = {"build_protein", "prepare_floor", "evaluate_protein", "condense_fram
 STATES = {"interpolate_states", "evaluate_states", "figure_states", "figure_pathway_states"}
 CRYSTALS = {
     "prepare_crystals", "train_property", "sample_crystals", "evaluate_crystals", "figure_crystals", "figure_property",
+    "label_crystal",
 }  # fmt: skip
 ELSEWHERE = {"download", "gather_samples", "read_trajectory"}
 SCRIPT = """
@@ -169,7 +170,7 @@ def test_dry_run_of_every_target(workflow):
     density = {"system": "energies_only_tiny", "target": "pair", "form": "potential", "seed": "1"}
     protein = {"system": "peptides_tiny", "target": "GAA", "replica": "2"}
     known = {"system": "two_states_tiny", "target": "first"}
-    crystal = {"system": "carbon_tiny", "target": "four"}
+    crystal = {"system": "carbon_tiny", "target": "four", "place": "0"}
     files = set()
     for name, text in RULES.items():
         # What only other studies need has tests of its own.

@@ -8,7 +8,7 @@ from dig_core.files import load_arrays, read_json, save_arrays, write_json
 from dig_core.runtime import provenance, run, start
 from dig_core.systems import SYSTEMS
 from dig_core.systems.carbon_evaluation import evaluate
-from dig_core.systems.carbon_property_evaluation import Asked, property_metrics
+from dig_core.systems.carbon_property_evaluation import Asked, labelled_metrics, property_metrics
 
 
 def main(job):
@@ -23,6 +23,10 @@ def main(job):
         asked = Asked(job.params.column, job.params.all_asked, settings["near_asked"])
         numbers, shown = property_metrics(arrays, crystals, drawn, known, asked)
         metrics, arrays = metrics | numbers, arrays | shown
+        if job.input.labels:
+            labels = [read_json(file) for file in job.input.labels]
+            numbers, shown = labelled_metrics(labels, drawn, asked)
+            metrics, arrays = metrics | numbers, arrays | shown
     costs = {
         "seconds_train": read_json(job.input.training)["seconds_train"],
         "seconds_sample": float(samples["seconds_sample"]),

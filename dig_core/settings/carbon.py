@@ -111,6 +111,25 @@ class Guidance(Settings):
     )
 
 
+class Labels(Settings):
+    """Band gaps of drawn crystals by an electronic-structure code, each a job of its own."""
+
+    kind: Literal["quantum_espresso"] = Field(description="Code; its program pw.x must be installed")
+    samples: PositiveInt = Field(description="Samples of every target that are labelled, by lot")
+    seed: Seed = Field(description="Seed of that lot")
+    cutoff_Ry: PositiveFloat = Field(30.0, description="Of plane waves")
+    k_spacing_per_angstrom: PositiveFloat = Field(
+        0.25, description="Largest distance of k points, with the factor 2 pi"
+    )
+    smallest_gap_eV: PositiveFloat = Field(0.3, description="With less a crystal counts as a metal")
+    pseudopotentials: dict[Symbol, str] = Field(
+        {"C": "C.pbe-rrkjus.UPF"}, description="Files of the elements"
+    )
+    folder: str = Field(
+        "/usr/share/espresso/pseudo", description="Where they are; Debian: quantum-espresso-data"
+    )
+
+
 class CrystalProperty(Settings):
     """A property that crystals can be asked for: a network of the sizes of `model` tells it from noised crystals."""
 
@@ -122,6 +141,9 @@ class CrystalProperty(Settings):
     spread: PositiveFloat = Field(description="About their standard deviation")
     tolerance: PositiveFloat = Field(description="Values this near are the same: the smallest uncertainty")
     guidance: Guidance = Field(description="Towards `asked` of a target")
+    labels: Labels | None = Field(
+        None, description="What samples really have, where the property is the band gap; null: not computed"
+    )
     training: CrystalTraining = Field(description="Training of that network")
 
     @property
@@ -172,6 +194,11 @@ class CarbonStudy(Settings):
             if others := set(target.atoms) - set(self.data.elements):
                 raise ValueError(
                     f"expected elements of data.elements in targets.{name}.atoms; got {', '.join(sorted(others))}. Ask for others, or add them"
+                )
+            if self.property and self.property.labels and self.property.labels.samples > self.sampler.samples:
+                raise ValueError(
+                    f"expected at most sampler.samples, {self.sampler.samples}, in property.labels.samples;"
+                    f" got {self.property.labels.samples}. Label fewer, or draw more"
                 )
             if (count := sum(target.atoms.values())) > self.data.largest_atoms:
                 raise ValueError(

@@ -5,6 +5,7 @@ Crystals that match a prototype have its property as far as the label goes, so t
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
@@ -68,3 +69,25 @@ def property_metrics(
             metrics[asked.key(name)] = float(np.nanmean(values))
     arrays = {"samples.property": drawn["predicted"], "samples.property_matched": matched}
     return metrics, arrays | {"training.property": shown}
+
+
+def labelled_metrics(
+    labels: Sequence[Mapping[str, Any]], drawn: Arrays, asked: Asked
+) -> tuple[dict[str, float], dict[str, np.ndarray]]:
+    """What samples really have, and how near the network comes to it; an array for the figure: `samples.property_labelled`.
+
+    Args:
+        labels: of some samples, as `energies.labels.label` gives them, with the number of the `sample`.
+        drawn: `carbon_property.predicted` of all samples.
+    """
+    values = np.array([np.nan if own["value"] is None else own["value"] for own in labels], dtype=float)
+    told = drawn["predicted"][[own["sample"] for own in labels]]
+    known, name = np.isfinite(values), asked.column.rpartition("_")[0]
+    metrics = asked.counted(values, "labelled_")
+    metrics[f"{name}_labelled_samples"] = len(labels)
+    metrics[f"{name}_labelled_failed_fraction"] = float((~known).mean())
+    if known.any():
+        metrics[asked.key("error_labelled")] = float(np.abs(told - values)[known].mean())
+    if values[known].size > 1 and values[known].std() > 0 < told[known].std():
+        metrics[f"{name}_labelled_correlation"] = float(np.corrcoef(told[known], values[known])[0, 1])
+    return metrics, {"samples.property_labelled": values}

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from dig_core.systems.carbon_property_evaluation import Asked, property_metrics
+from dig_core.systems.carbon_property_evaluation import Asked, labelled_metrics, property_metrics
 
 ASKED = Asked("band_gap_eV", (0.0, 4.0), 1.0)
 
@@ -43,3 +43,20 @@ def test_samples_have_the_property_of_the_prototype_that_they_match():
     }
     for key, value in expected.items():
         assert metrics[key] == pytest.approx(value), key
+
+
+def test_labels_are_compared_with_what_the_network_tells():
+    """Samples 2, 0 and 3 are labelled; the last one did not converge."""
+    labels = [{"sample": 2, "value": 4.0}, {"sample": 0, "value": 0.0}, {"sample": 3, "value": None}]
+    drawn = {"predicted": np.array([0.5, 9.0, 3.0, 9.0])}
+    metrics, arrays = labelled_metrics(labels, drawn, ASKED)
+    np.testing.assert_array_equal(arrays["samples.property_labelled"], [4.0, 0.0, np.nan])
+    assert metrics == {
+        "band_gap_labelled_median_eV": 2.0,
+        "band_gap_labelled_near_0_fraction": pytest.approx(1 / 3),
+        "band_gap_labelled_near_4_fraction": pytest.approx(1 / 3),
+        "band_gap_labelled_samples": 3,
+        "band_gap_labelled_failed_fraction": pytest.approx(1 / 3),
+        "band_gap_error_labelled_eV": pytest.approx(0.75),
+        "band_gap_labelled_correlation": pytest.approx(1.0),
+    }
