@@ -1,4 +1,4 @@
-"""The backbones that come with the project: those of the study `peptides`, and what its own rules make again."""
+"""The backbones that come with the project: those of the studies `peptides` and `chignolin`, and what their own rules make again."""
 
 from pathlib import Path
 
@@ -15,27 +15,30 @@ from dig_core.systems import SYSTEMS
 
 ROOT = Path(__file__).parents[2]
 STUDY = load_study(ROOT / "config/systems/peptides.yaml")
+FOLDS = load_study(ROOT / "config/systems/chignolin.yaml")
 BUNDLED = ALL / STUDY.data.bundled
 
 
-@pytest.mark.parametrize("target", STUDY.targets)
-def test_every_replica_is_whole_and_of_the_settings_of_the_study(target):
+@pytest.mark.parametrize(
+    ("study", "target", "residues"),
+    [(STUDY, target, 4) for target in STUDY.targets] + [(FOLDS, "chignolin", 10)],
+)
+def test_every_replica_is_whole_and_of_the_settings_of_the_study(study, target, residues):
     """The time and the interval that the study states, simulated as it says, each replica from a seed of its own."""
-    data = STUDY.data
-    residues = len(STUDY.targets[target].sequence.split("-")) - 2  # without caps
+    data = study.data
     for replica in range(1, data.replicas + 1):
-        file = BUNDLED / f"{target}_{replica}.npz"
+        file = ALL / data.bundled / f"{target}_{replica}.npz"
         corners, interval_ps = replica_corners(file, residues)
         assert len(corners) * interval_ps == 1e3 * data.duration_ns
         bonds = np.linalg.norm(corners[:, 1:, 0] - corners[:, :-1, 2], axis=-1)  # from C to the next N
         assert bonds.min() > 1.2 and bonds.max() < 1.5
         made_with = load_provenance(file)["settings"]
-        assert made_with == simulation_settings(STUDY, target, str(replica))
-        assert bundled_replica(STUDY, target, str(replica)) == file
+        assert made_with == simulation_settings(study, target, str(replica))
+        assert bundled_replica(study, target, str(replica)) == file
 
 
-def test_all_bundled_peptides_take_no_more_than_20_megabytes():
-    assert sum(file.stat().st_size for file in BUNDLED.iterdir()) < 20e6
+def test_all_bundled_files_take_no_more_than_20_megabytes():
+    assert sum(file.stat().st_size for file in ALL.rglob("*") if file.is_file()) < 20e6
 
 
 def test_a_bundled_replica_is_what_the_rules_make_of_its_sequence(tmp_path):
