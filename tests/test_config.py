@@ -269,7 +269,11 @@ def test_mistake_gives_one_line(tmp_path, path, value, told):
         ("targets.SAPS", {"fasta": "nowhere.fasta"}, ["nowhere.fasta", "found none"]),
         ("targets.SAPS", {"pdb": "nowhere.cif"}, ["nowhere.cif", "found none"]),
         ("targets", {"all_atoms": {"sequence": "GA"}}, ["targets.all_atoms", "Rename it"]),
-        ("data.bundled", "nowhere", ["data.bundled", "expected one of ['peptides']", "Write null"]),
+        (
+            "data.bundled",
+            "nowhere",
+            ["data.bundled", "expected one of ['chignolin', 'peptides']", "Write null"],
+        ),
         ("data.constraints", "all_bonds", ["data.constraints", "'all_bonds'"]),
         ("data.replicas", 1, ["data.replicas", "greater than or equal to 2"]),
         ("data.bias", {"torsions": ["phi"]}, ["data.bias"]),
@@ -437,8 +441,8 @@ def test_mistake_in_a_study_of_folding_gives_one_line(tmp_path, path, value, tol
 def test_parallel_tempering_is_described_and_costs_what_all_its_temperatures_do(tmp_path):
     tempered = load_study(write(tmp_path, "own", CHIGNOLIN))
     plain_run = load_study(write(tmp_path, "plain", changed("data.tempering", None, CHIGNOLIN)))
-    assert "turn at 340 K: 2 x 5 ns of parallel tempering at 5 temperatures;" in describe(tempered)
-    assert "2 x 5 ns of plain dynamics;" in describe(plain_run)
+    assert "turn at 340 K: 2 x 3.5 ns of parallel tempering at 5 temperatures;" in describe(tempered)
+    assert "2 x 3.5 ns of plain dynamics;" in describe(plain_run)
     several, one = (costs.cost("simulate", study) for study in (tempered, plain_run))
     assert several.seconds - costs.SECONDS_TO_START == pytest.approx(
         5 * (one.seconds - costs.SECONDS_TO_START)

@@ -123,7 +123,8 @@ def workflow(tmp_path):
     (tmp_path / "dig_core/data/bundled").mkdir(parents=True)
     for name in bundled_names():
         (tmp_path / f"dig_core/data/bundled/{name}.npz").write_text("histogram")
-    (tmp_path / "dig_core/data/bundled/peptides").symlink_to(ROOT / "dig_core/data/bundled/peptides")
+    for name in ("peptides", "chignolin"):
+        (tmp_path / f"dig_core/data/bundled/{name}").symlink_to(ROOT / f"dig_core/data/bundled/{name}")
     (tmp_path / "dig_core/plotting.py").touch()
     return tmp_path
 
@@ -400,7 +401,7 @@ def test_bundled_replicas_of_proteins_are_read_and_not_simulated(workflow):
     )
     assert jobs(snakemake(workflow, "-n", *alone, "--", "own"))["simulate"] == 2
     study.write_text("based_on: peptides\ndata: {bundled: peptide}\n")
-    assert "expected one of ['peptides']; got 'peptide'. Did you mean" in snakemake(
+    assert "expected one of ['chignolin', 'peptides']; got 'peptide'. Did you mean" in snakemake(
         workflow, "-n", *alone, "--", "own", status=1
     )
 
@@ -571,6 +572,7 @@ def test_list_of_rules_is_the_help(workflow):
     said = snakemake(workflow, "--list-rules")
     listed = dict(re.findall(r"^(\w+) \((.+)\)$", said, re.MULTILINE))
     inherited = {
+        "train_property",
         "simulate_competitor",
         "sample_shard",
         "build_protein",
