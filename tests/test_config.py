@@ -375,6 +375,17 @@ def test_mistake_in_a_study_of_crystals_gives_one_line(tmp_path, path, value, to
         assert part in text
 
 
+def test_labels_are_those_of_the_property_and_of_samples_that_there_are(tmp_path):
+    tiny = yaml.safe_load((ROOT / "config/systems/carbon_tiny.yaml").read_text())["property"]
+    labels = {"kind": "quantum_espresso", "samples": 40, "seed": 1}
+    for changes, told in (
+        ({"column": "energy_eV"}, "column: band_gap_eV, which labels are; got energy_eV"),
+        ({"labels": labels | {"samples": 501}}, "sampler.samples, 500, in property.labels.samples; got 501"),
+    ):
+        text = mistake(tmp_path, changed("property", tiny | {"labels": labels} | changes, CARBON))
+        assert "expected" in text and told in text
+
+
 def test_a_study_of_crystals_is_described_and_costs_more_where_it_is_larger(tmp_path):
     values = changed("data.files", [str(ROOT / "config/structures/carbon_phases.csv")], CARBON)
     study = load_study(write(tmp_path, "mine", values))

@@ -14,6 +14,7 @@ Te I Xe Cs Ba La Ce Pr Nd Pm Sm Eu Gd Tb Dy Ho Er Tm Yb Lu Hf Ta W Re Os Ir Pt A
 Md No Lr Rf Db Sg Bh Hs Mt Ds Rg Cn Nh Fl Mc Lv Ts Og
 """
 ELEMENTS = frozenset(_SYMBOLS.split())
+LABELLED = "band_gap_eV"  # what electronic-structure codes are asked for
 
 
 def _element(symbol: str) -> str:
@@ -145,6 +146,14 @@ class CrystalProperty(Settings):
         None, description="What samples really have, where the property is the band gap; null: not computed"
     )
     training: CrystalTraining = Field(description="Training of that network")
+
+    @model_validator(mode="after")
+    def _labels_are_of_the_property(self) -> Self:
+        if self.labels and self.column != LABELLED:
+            raise ValueError(
+                f"expected column: {LABELLED}, which labels are; got {self.column}. Write labels: null"
+            )
+        return self
 
     @property
     def units(self) -> dict[str, float]:
