@@ -39,7 +39,7 @@ def band_gap_eV(crystal: Structure, settings: PlaneWaves) -> float:
     """The smallest difference between empty and filled Kohn-Sham levels, of any k points; 0 where it is below `smallest_gap_eV`.
 
     Raises:
-        RuntimeError: Quantum ESPRESSO is not installed, or has no pseudopotential for an element.
+        RuntimeError: Quantum ESPRESSO is not installed, has no pseudopotential for an element, or was killed.
         ValueError: the calculation did not converge.
     """
     expect_installed(crystal, settings)
@@ -86,6 +86,10 @@ def _levels(
         atoms.get_potential_energy()
     except (CalculationFailed, subprocess.CalledProcessError) as error:
         formula = atoms.get_chemical_formula()
+        if getattr(error, "returncode", 0) < 0:  # by a signal: this says nothing about the crystal
+            raise RuntimeError(
+                f"expected {PROGRAM} to end by itself for {formula}; it was killed. Ask for more memory or time"
+            ) from error
         raise ValueError(
             f"expected a calculation of {formula} that converges; got {type(error).__name__} of {PROGRAM}. Leave the crystal out"
         ) from error

@@ -199,15 +199,15 @@ class CarbonStudy(Settings):
 
     @model_validator(mode="after")
     def _targets_are_like_the_data(self) -> Self:
+        if self.property and self.property.labels and self.property.labels.samples > self.sampler.samples:
+            raise ValueError(
+                f"expected at most sampler.samples, {self.sampler.samples}, in property.labels.samples;"
+                f" got {self.property.labels.samples}. Label fewer, or draw more"
+            )
         for name, target in self.targets.items():
             if others := set(target.atoms) - set(self.data.elements):
                 raise ValueError(
                     f"expected elements of data.elements in targets.{name}.atoms; got {', '.join(sorted(others))}. Ask for others, or add them"
-                )
-            if self.property and self.property.labels and self.property.labels.samples > self.sampler.samples:
-                raise ValueError(
-                    f"expected at most sampler.samples, {self.sampler.samples}, in property.labels.samples;"
-                    f" got {self.property.labels.samples}. Label fewer, or draw more"
                 )
             if (count := sum(target.atoms.values())) > self.data.largest_atoms:
                 raise ValueError(

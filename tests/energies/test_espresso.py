@@ -62,3 +62,14 @@ def test_what_is_missing_is_told_in_one_line(monkeypatch):
     carbide = Structure.from_spacegroup("F-43m", Lattice.cubic(4.36), ["Si", "C"], [[0, 0, 0], [1 / 4] * 3])
     with pytest.raises(RuntimeError, match="expected a pseudopotential for C in nowhere"):
         band_gap_eV(carbide, PlaneWaves(folder="nowhere"))
+
+
+def test_a_killed_program_says_nothing_about_the_crystal(monkeypatch, tmp_path):
+    """It is an error of the job: a label that is kept would never be computed again."""
+    program = tmp_path / "pw.x"
+    program.write_text("#!/bin/sh\nkill -9 $$\n")
+    program.chmod(0o755)
+    (tmp_path / "C.pbe-rrkjus.UPF").touch()
+    monkeypatch.setattr(espresso, "PROGRAM", str(program))
+    with pytest.raises(RuntimeError, match="to end by itself for C2; it was killed"):
+        band_gap_eV(phase("diamond"), PlaneWaves(folder=str(tmp_path)))
