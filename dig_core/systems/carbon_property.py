@@ -114,8 +114,16 @@ def denoising_loss(
     settings: Mapping[str, Any],
     device: str,
 ) -> tuple[PropertyLikelihood, dict[str, Tensor], float]:
-    """The loss on the crystals of a dataset whose property is known, and the probabilities by which they train and validate."""
+    """The loss on the crystals of a dataset whose property is known, and the probabilities by which they train and validate.
+
+    Raises:
+        ValueError: there are fewer than two of them.
+    """
     known = np.isfinite(dataset[KNOWN])
+    if known.sum() < 2:
+        raise ValueError(
+            f"expected two crystals or more that train and have a number in property.column; got {known.sum()}. Add numbers, or hold out fewer"
+        )
     crystals, model = crystals_of(dataset).chosen(known), settings["model"]
     expect_seen(crystals.lattices_angstrom, model["cutoff_angstrom"])
     places, values = places_by_count(crystals.counts), dataset[KNOWN][known]

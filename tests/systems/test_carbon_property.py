@@ -120,6 +120,13 @@ def test_crystals_without_a_value_do_not_train():
         assert torch.isfinite(values).all() and values.shape == (4,)
 
 
+def test_one_value_is_too_few_to_train_on():
+    alone = dataset()
+    alone["property"][1:] = np.nan
+    with pytest.raises(ValueError, match=r"two crystals or more that train and have a number .* got 1\."):
+        denoising_loss(alone, {}, SETTINGS, "cpu")
+
+
 def test_predictions_stand_in_the_order_of_the_crystals(known):
     """Crystals of several sizes, mixed."""
     known.model.float()
