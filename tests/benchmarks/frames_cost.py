@@ -5,9 +5,10 @@
 The paper's size (12 layers, width 768, pairs 256, 32 heads) with random weights, float32, one thread. Samples of one sequence share what is
 computed from the sequence alone. The plain path (tests/models/frames_plain.py) keeps nothing, projects all pairs in every layer
 and takes one structure at a time. CPU-seconds; the ratio of both is for one structure, measured in one run, and travels between
-machines. Printed beside it is the largest difference of their outputs, over the largest output.
+machines. Printed beside it is the largest difference of their outputs, over the largest output. On a machine with a GPU its times are printed after them.
 """
 
+import itertools
 import sys
 import time
 from pathlib import Path
@@ -20,10 +21,11 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 from dig_core.models.frames import FrameGraphormer
 from dig_core.rotations import exponential
 from dig_core.structure import ResidueGraph
+from tests.benchmarks.paper_scale import wall_seconds
 from tests.models.frames_plain import plain, plain_output
 
 PAPER = {"layers": 12, "blocks": 4, "width": 768, "pair_width": 256, "heads": 32, "points": 4}
-BATCHES = (1, 8)
+BATCHES, GPU_BATCHES = (1, 8), (1, 8, 32)
 
 
 def seconds(work, repeats: int = 3) -> float:
@@ -89,8 +91,19 @@ def report(model: FrameGraphormer, slow: FrameGraphormer, residues: int) -> None
     print(f"{residues:4d} | once a sequence: {once:.2f}", flush=True)
 
 
+def report_gpu(model: FrameGraphormer, residues: int, precision: torch.dtype) -> None:
+    """Print milliseconds of an evaluation on a GPU, for several batches of one sequence."""
+    for batch in GPU_BATCHES:
+        graph, structures = chain(residues, batch)
+        values = tuple(v.cuda() for v in structures)
+        with torch.autocast("cuda", precision, enabled=precision != torch.float32):
+            conditions = model.conditions(graph.to("cuda"))
+            cost = 1e3 * wall_seconds(lambda v=values, c=conditions: model(*v, c), 5)
+        print(f"{residues:4d} | {batch:2d} | {precision} | {cost:7.2f} ms | {cost / batch:7.2f}", flush=True)
+
+
 def main(*residues: str) -> None:
-    """Print the table."""
+    """Print the tables."""
     torch.set_num_threads(1)
     model = network()
     weights = sum(values.numel() for values in model.parameters())
@@ -98,8 +111,15 @@ def main(*residues: str) -> None:
     print("residues | batch | path | CPU-seconds an evaluation | a structure | times faster | difference")
     with torch.inference_mode():
         slow = plain(model)
-        for length in map(int, residues or ("100", "300")):
+        lengths = [int(length) for length in residues or ("100", "300")]
+        for length in lengths:
             report(model, slow, length)
+        if torch.cuda.is_available():
+            print(
+                f"{torch.cuda.get_device_name()}: residues | batch | precision | an evaluation | a structure"
+            )
+            for length, precision in itertools.product(lengths, (torch.float32, torch.bfloat16)):
+                report_gpu(model.cuda(), length, precision)
 
 
 if __name__ == "__main__":
