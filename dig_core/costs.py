@@ -200,7 +200,8 @@ def crystals_cost(rule: str, study: CarbonStudy) -> Cost:
         crystals = own.training.steps * own.training.batch_size
         return Cost(SECONDS_TO_START + 1e-3 * MILLISECONDS_PER_TRAINED_CRYSTAL * factor * crystals, 10.0)
     if rule == "sample_crystals":
-        evaluations = samples * score_evaluations(study.sampler.kind, study.sampler.steps)
+        sampler = study.sampler
+        evaluations = samples * score_evaluations(sampler.kind, sampler.steps, sampler.correctors)
         factor *= GUIDED if study.property else 1.0
         return Cost(SECONDS_TO_START + 1e-3 * MILLISECONDS_PER_CRYSTAL * factor * evaluations, megabytes)
     if rule == "prepare_crystals":

@@ -8,6 +8,7 @@ import json
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -18,7 +19,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from dig_core.diffusion.processes import Process, Score, State
-from dig_core.diffusion.samplers import SAMPLERS, sampling_times
+from dig_core.diffusion.samplers import SAMPLERS, Sampler, predictor_corrector, sampling_times
 from dig_core.files import load_arrays, save_arrays, sha256
 from dig_core.runtime import fingerprint, progress, stoppable
 from dig_core.settings.sampling import score_evaluations
@@ -37,6 +38,7 @@ class Draw:
     batch_size: int
     seed: int
     shape: Mapping[str, tuple[int, ...]]
+    correctors: int = 4  # of the solver that has some
     device: str = "cpu"
     part: tuple[int, int] = (0, 1)  # which of so many shards; `indices` are its structures
 
@@ -47,6 +49,12 @@ class Draw:
         batches = -(-self.samples // self.batch_size)
         first, last = (batches * k // shards * self.batch_size for k in (number, number + 1))
         return range(first, min(last, self.samples))
+
+    @property
+    def solver(self) -> Sampler:
+        """The solver, with its settings."""
+        found = SAMPLERS[self.kind]
+        return partial(found, correctors=self.correctors) if found is predictor_corrector else found
 
     def __post_init__(self) -> None:
         if min(self.samples, self.batch_size) < 1:
@@ -200,7 +208,7 @@ def _batch(score: Score, process: Mapping[str, Process], settings: Draw, indices
     }
     times = sampling_times(process, settings.steps)
     with torch.inference_mode():
-        state = SAMPLERS[settings.kind](score, process, start, times, streams)
+        state = settings.solver(score, process, start, times, streams)
     if bad := sum(int((~torch.isfinite(values)).any()) for values in state.values()):
         raise ValueError(
             f"expected finite structures; got NaN in {bad} field(s). The model has diverged: train again with a lower `learning_rate`"

@@ -363,9 +363,12 @@ def test_mistake_in_a_study_of_proteins_gives_one_line(tmp_path, path, value, to
         ("data.files", ["absent.cif"], ["the file absent.cif; found none"]),
         ("process.fractional.sigma_max", 1.0, ["process.fractional.sigma_max", "got 1.0"]),
         ("data.held_out_share", 1.0, ["data.held_out_share", "got 1.0"]),
-        ("process.lattice.sigma_min", 9.0, ["sigma_min < sigma_max; got 9.0 and 5.0"]),
+        ("process.lattice.sigma_min", 9.0, ["sigma_min < sigma_max; got 9.0 and 3.0"]),
         ("model.cutoff", 4.0, ["got 'cutoff'", "cutoff_angstrom"]),
         ("sampler.kind", "langevin", ["sampler.kind", "got 'langevin'"]),
+        ("sampler.correctors", -1, ["sampler.correctors", "got -1"]),
+        ("training.emphasis.largest", 0.02, ["smallest < largest; got 0.02 and 0.02"]),
+        ("training.emphasis.largest", 0.4, ["within process.fractional, 0.01 to 0.3; got 0.02 to 0.4"]),
     ],
 )
 def test_mistake_in_a_study_of_crystals_gives_one_line(tmp_path, path, value, told):
@@ -390,7 +393,7 @@ def test_a_study_of_crystals_is_described_and_costs_more_where_it_is_larger(tmp_
     values = changed("data.files", [str(ROOT / "config/structures/carbon_phases.csv")], CARBON)
     study = load_study(write(tmp_path, "mine", values))
     assert describe(study).startswith(
-        "eight, six of C: crystals of 1 file(s); 6000 training steps; 500 samples by predictor_corrector"
+        "eight, six of C: crystals of 1 file(s); 5000 training steps; 500 samples by predictor_corrector"
     )
     larger = load_study(write(tmp_path, "larger", changed("data.largest_atoms", 24, values)))
     for rule in ("train", "sample_crystals"):

@@ -37,6 +37,17 @@ def test_same_borders_give_the_same_bits_and_more_samples_the_same_beginning():
     assert not torch.equal(few, draw(score, PROCESS, request(samples=10, seed=2))["positions"])
 
 
+def test_correctors_are_those_of_their_solver_alone():
+    def asked(**changes):
+        calls = []
+        draw(lambda x, t: calls.append(t) or score(x, t), PROCESS, request(samples=5, **changes))
+        return len(calls)
+
+    assert asked(kind="predictor_corrector") == 1 + 7 * 5
+    assert asked(kind="predictor_corrector", correctors=10) == 1 + 7 * 11
+    assert asked(correctors=10) == 8
+
+
 @pytest.mark.parametrize(("samples", "shards"), [(20, 1), (23, 2), (23, 5), (100, 7)])
 def test_shards_together_are_the_whole_bit_by_bit(samples, shards):
     whole = draw(score, PROCESS, request(samples=samples))["positions"]

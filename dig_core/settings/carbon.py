@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, Field, PositiveFloat, PositiveInt, model_validator
+from pydantic import AfterValidator, Field, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 
 from dig_core.settings.fields import Fraction, Name, Seed, Settings
 from dig_core.settings.network import Noise, Optimisation
@@ -101,6 +101,39 @@ class CrystalTraining(Optimisation):
     seed: Seed = Field(description="Seed of weights, batches and noise")
 
 
+class NoiseEmphasis(Settings):
+    """A range of noise that is trained more than the rest: where atoms settle into one structure or another."""
+
+    share: Fraction = Field(description="Of the crystals of a step, whose noise is in this range")
+    smallest: PositiveFloat = Field(description="Noise of fractional coordinates: lower end of the range")
+    largest: PositiveFloat = Field(description="Its upper end")
+
+    @model_validator(mode="after")
+    def _is_a_range(self) -> Self:
+        if self.smallest >= self.largest:
+            raise ValueError(
+                f"expected smallest < largest; got {self.smallest:g} and {self.largest:g}. Exchange them"
+            )
+        return self
+
+
+class CrystalDenoising(CrystalTraining):
+    """Training of the score network."""
+
+    emphasis: NoiseEmphasis | None = Field(
+        None, description="Noise that is trained more; null: ln of the noise is evenly spread"
+    )
+
+
+class CrystalDrawing(Drawing):
+    """Drawing crystals."""
+
+    correctors: NonNegativeInt = Field(
+        4,
+        description="Langevin steps of predictor_corrector between two time points, one network evaluation each; the other solvers have none",
+    )
+
+
 class Guidance(Settings):
     """How much what is asked for weighs."""
 
@@ -190,12 +223,22 @@ class CarbonStudy(Settings):
     data: Crystals = Field(description="Crystals that train the network")
     model: CrystalNetwork = Field(description="Score network")
     process: CrystalProcess = Field(description="Diffusion process")
-    training: CrystalTraining = Field(description="Training of the score network")
+    training: CrystalDenoising = Field(description="Training of the score network")
     property: CrystalProperty | None = Field(
         None, description="What crystals can be asked for; null: nothing"
     )
-    sampler: Drawing = Field(description="Drawing crystals")
+    sampler: CrystalDrawing = Field(description="Drawing crystals")
     evaluation: CrystalEvaluation = Field(description="Comparison with known crystals")
+
+    @model_validator(mode="after")
+    def _emphasis_is_on_noise_that_there_is(self) -> Self:
+        own, noise = self.training.emphasis, self.process.fractional
+        if own and not noise.sigma_min <= own.smallest < own.largest <= noise.sigma_max:
+            raise ValueError(
+                f"expected training.emphasis within process.fractional, {noise.sigma_min:g} to {noise.sigma_max:g};"
+                f" got {own.smallest:g} to {own.largest:g}. Narrow it"
+            )
+        return self
 
     @model_validator(mode="after")
     def _targets_are_like_the_data(self) -> Self:

@@ -11,9 +11,12 @@ Solver = Literal["ancestral", "probability_flow", "dpm_solver", "sde_dpm_solver"
 SolverSteps = Annotated[int, Field(ge=2)]
 
 
-def score_evaluations(solver: Solver, steps: int) -> int:
-    """How often a solver with so many time points asks the network; `predictor_corrector` with its four correctors."""
-    several = {"probability_flow": 2 * steps - 1, "predictor_corrector": 5 * steps - 4}
+def score_evaluations(solver: Solver, steps: int, correctors: int = 4) -> int:
+    """How often a solver with so many time points asks the network; `predictor_corrector` with so many correctors between two of them."""
+    several = {
+        "probability_flow": 2 * steps - 1,
+        "predictor_corrector": 1 + (steps - 1) * (1 + correctors),
+    }
     return several.get(solver, steps)
 
 

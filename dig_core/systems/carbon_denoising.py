@@ -36,17 +36,28 @@ class SameCount:
         return {FRACTIONAL: self.fractional[indices], LATTICE: self.lattice[indices]}
 
 
+@dataclass(frozen=True)
+class Emphasis:
+    """A range of times, and the share of crystals whose time is in it."""
+
+    share: float
+    first: float
+    last: float
+
+
 @dataclass
 class CrystalDenoising:
     """The training loss on all crystals.
 
     Args:
         groups: crystals by number of atoms; indices count through all of them.
+        emphasis: a range of times that is trained more than the rest.
     """
 
     groups: Sequence[SameCount]
     process: dict[str, Process]
     scale: LatticeScale
+    emphasis: Emphasis | None = None
 
     def __call__(self, model: nn.Module, batch: Batch) -> Float[Tensor, " batch"]:
         """Loss of the crystals with these indices; the first one picks the number of atoms.
@@ -56,7 +67,7 @@ class CrystalDenoising:
         number, local = indices_of_one_target(batch.indices, [len(group.lattice) for group in self.groups])
         group, half = self.groups[number], (len(local) + 1) // 2
         clean = group.states(local[:half])
-        time = even_times(half, batch.generator)
+        time = training_times(half, batch.generator, self.emphasis)
         noise = {field: own.noise(clean[field], batch.generator) for field, own in self.process.items()}
         times, numbers = batch.own(time.repeat(2), group.atomic_numbers[local[:half]].repeat(2, 1))
         twice = {field: batch.own(torch.cat([x, x]))[0] for field, x in clean.items()}
@@ -70,6 +81,17 @@ def even_times(count: int, generator: torch.Generator) -> Float[Tensor, " batch"
     """Evenly spread, so is ln of the noise; one time in each of `count` equal intervals."""
     drawn = torch.rand(count, generator=generator, device=generator.device)
     return (torch.arange(count, device=generator.device) + drawn) / count
+
+
+def training_times(
+    count: int, generator: torch.Generator, emphasis: Emphasis | None
+) -> Float[Tensor, " batch"]:
+    """Even times; those of a share of the crystals in a range of their own."""
+    if emphasis is None:
+        return even_times(count, generator)
+    inside = round(emphasis.share * count)
+    own = emphasis.first + (emphasis.last - emphasis.first) * even_times(inside, generator)
+    return torch.cat([own, even_times(count - inside, generator)])
 
 
 def mean_square(residuals: State) -> Float[Tensor, " batch"]:
@@ -90,7 +112,16 @@ def denoising_loss(
     process, scale = diffusion_process(settings["process"]), lattice_scale(settings["model"])
     groups, places = crystals_by_count(dataset, scale, device), places_by_count(dataset["counts"])
     probabilities = device_probabilities(dataset["weights"], places, settings["training"], device)
-    return CrystalDenoising(groups, process, scale), probabilities, 1.0
+    emphasis = emphasis_in_time(process, settings["training"].get("emphasis"))
+    return CrystalDenoising(groups, process, scale, emphasis), probabilities, 1.0
+
+
+def emphasis_in_time(process: Mapping[str, Process], settings: Mapping[str, float] | None) -> Emphasis | None:
+    """From the settings `training.emphasis` of a study, which name noise of fractional coordinates."""
+    if settings is None:
+        return None
+    ends = process[FRACTIONAL].time(torch.tensor([settings["smallest"], settings["largest"]])).tolist()
+    return Emphasis(settings["share"], *ends)
 
 
 def places_by_count(counts: Int[np.ndarray, " crystals"]) -> list[Int[np.ndarray, " _"]]:

@@ -8,7 +8,7 @@ import torch
 from exact import FIELD, PROCESSES, Mixture, as_process, gaussian, two_states
 
 from dig_core.diffusion.processes import VarianceExploding, VariancePreserving, denoised, mean_free
-from dig_core.diffusion.samplers import SAMPLERS, sampling_times
+from dig_core.diffusion.samplers import SAMPLERS, predictor_corrector, sampling_times
 from dig_core.settings.sampling import score_evaluations
 
 BORDER = 0.44  # along x, midway between the two states
@@ -209,6 +209,22 @@ def test_products_treat_each_field_with_its_own_process(sampler):
     for field, expected in width.items():
         assert x[field].shape == shapes[field]
         assert x[field].std().item() == pytest.approx(expected, rel=4 / 48_000**0.5 + 0.02)
+
+
+@pytest.mark.parametrize("correctors", [0, 7])
+def test_a_corrector_is_an_evaluation(correctors):
+    process = {FIELD: VariancePreserving("linear")}
+    exact, calls = two_states().score(process[FIELD]), []
+
+    def score(state, time):
+        calls.append(time[0].item())
+        return exact(state, time)
+
+    start = {FIELD: process[FIELD].prior(torch.zeros(64, 2).double(), torch.Generator().manual_seed(0))}
+    times, generator = sampling_times(process, 25), torch.Generator().manual_seed(1)
+    predictor_corrector(score, process, start, times, generator, correctors)
+    assert len(calls) == score_evaluations("predictor_corrector", 25, correctors)
+    assert (len(set(calls)) > 25) == (correctors > 0)  # correctors ask above their level
 
 
 @pytest.mark.parametrize("sampler", SAMPLERS)

@@ -5,7 +5,15 @@ import pytest
 import torch
 
 from dig_core.diffusion.losses import Batch
-from dig_core.systems.carbon_denoising import crystal_probabilities, denoising_loss, expect_seen, mean_square
+from dig_core.systems.carbon_denoising import (
+    Emphasis,
+    crystal_probabilities,
+    denoising_loss,
+    emphasis_in_time,
+    expect_seen,
+    mean_square,
+    training_times,
+)
 from dig_core.systems.carbon_model import (
     FRACTIONAL,
     LATTICE,
@@ -69,6 +77,39 @@ def test_the_score_turns_with_the_lattice_vectors():
     torch.testing.assert_close(found[FRACTIONAL], slope[FRACTIONAL] @ p.mT)
     torch.testing.assert_close(found[LATTICE], p @ slope[LATTICE] @ p.mT)
     assert slope[FRACTIONAL].abs().max() > 1e-3 and slope[LATTICE].abs().max() > 1e-3
+
+
+def test_emphasis_puts_its_share_into_its_range_and_the_rest_everywhere():
+    process = diffusion_process(PROCESS)
+    emphasis = emphasis_in_time(process, {"share": 0.6, "smallest": 0.02, "largest": 0.15})
+    times = training_times(1000, torch.Generator().manual_seed(1), emphasis)
+    noise = process[FRACTIONAL].sigma(times)
+    inside = ((noise >= 0.02) & (noise <= 0.15)).float().mean().item()
+    # Even in ln of the noise: of the other 40 % this share is in the range, too.
+    also = np.log(0.15 / 0.02) / np.log(0.3 / 0.005)
+    assert inside == pytest.approx(0.6 + 0.4 * also, abs=0.003)
+    logs = noise[:600].log()
+    assert logs.mean().item() == pytest.approx(0.5 * np.log(0.15 * 0.02), abs=0.01)
+    assert noise[600:].min() < 0.0052 and noise[600:].max() > 0.29
+    assert emphasis_in_time(process, None) is None
+    everywhere = training_times(10, torch.Generator().manual_seed(1), None)
+    assert torch.equal((10 * everywhere).floor(), torch.arange(10.0))
+
+
+def test_loss_is_asked_where_the_emphasis_is():
+    settings = {"model": MODEL, "process": PROCESS, "training": {"validation_fraction": 0.2}}
+    settings["training"]["emphasis"] = {"share": 1.0, "smallest": 0.05, "largest": 0.1}
+    loss, _, _ = denoising_loss(crystals(), {}, settings, "cpu")
+    seen = []
+
+    class Nothing(torch.nn.Module):
+        def forward(self, x, lattices, levels, numbers):
+            seen.append(levels[:, 0].exp())
+            return torch.zeros_like(x), torch.zeros_like(lattices)
+
+    loss(Nothing(), Batch(torch.arange(6), torch.Generator().manual_seed(1)))
+    assert torch.cat(seen).min() >= 0.0499 and torch.cat(seen).max() <= 0.1001
+    assert isinstance(loss.emphasis, Emphasis)
 
 
 def test_crystals_of_several_sizes_train_together():
