@@ -20,6 +20,7 @@ MILLISECONDS_PER_CRYSTAL = 1.5  # one network evaluation of it
 SECONDS_PER_BAND_GAP = 60.0  # of 4 atoms
 GUIDED = 3.0  # times as long, with the gradient of a second network
 BYTES_PER_CIF = 1000.0
+PROTOTYPES_PER_CRYSTAL = 0.15  # of Carbon-24
 SECONDS_PER_COMPARED_CRYSTAL = 0.15  # with some hundred prototypes, at two tolerances
 MILLISECONDS_PER_EVALUATION = 1.0  # one network evaluation of one structure
 MILLISECONDS_PER_EQUATION = (
@@ -209,6 +210,10 @@ def crystals_cost(rule: str, study: CarbonStudy) -> Cost:
         return Cost(SECONDS_TO_START + SECONDS_PER_COMPARED_CRYSTAL * crystals, 1.0)
     if rule == "label_crystal":
         return Cost(SECONDS_PER_BAND_GAP * (study.data.largest_atoms / 4.0) ** 3, 0.1)
+    if rule == "label_known" and (labels := study.property and study.property.labels):
+        crystals = bytes_on_disk(study.data.files) / BYTES_PER_CIF
+        prototypes = PROTOTYPES_PER_CRYSTAL * crystals / (labels.known or 1)
+        return Cost(prototypes * cost("label_crystal", study).seconds, 0.1)
     if rule == "evaluate_crystals":
         return Cost(SECONDS_TO_START + SECONDS_PER_COMPARED_CRYSTAL * 4 * samples, megabytes)
     return Cost(SECONDS_TO_START, 1.0)

@@ -18,15 +18,64 @@ rule prepare_crystals:
     params:
         kind=setting("kind"),
         data=setting("data"),
-        column=setting("property", "column"),
+        column=tabled_column,
     script:
         "../workflow_scripts/prepare_crystals.py"
+
+
+rule label_known:
+    """Compute the band gap of known crystals, the first of every prototype, with an electronic-structure code."""
+    input:
+        crystals="results/{system}/crystals.npz",
+    output:
+        labels="results/{system}/property/known/{shard}-of-{shards}.json",
+    log:
+        "results/logs/label_known/{system}_{shard}-of-{shards}.log",
+    wildcard_constraints:
+        system=of_kind("carbon"),
+    conda:
+        "../envs/learning.yaml"
+    threads: 1
+    resources:
+        mem_mb=memory("label_known"),
+        runtime=minutes("label_known"),
+    params:
+        settings=setting("property", "labels"),
+        shard="{shard}",
+        shards="{shards}",
+        cache="results/cache/band_gaps",
+    script:
+        "../workflow_scripts/label_known.py"
+
+
+rule gather_labels:
+    """Give all crystals the label of their prototype."""
+    input:
+        crystals="results/{system}/crystals.npz",
+        labels=known_label_files,
+    output:
+        crystals="results/{system}/property/crystals.npz",
+        dataset="results/{system}/property/dataset.npz",
+    log:
+        "results/logs/gather_labels/{system}.log",
+    wildcard_constraints:
+        system=of_kind("carbon"),
+    conda:
+        "../envs/learning.yaml"
+    threads: 1
+    resources:
+        mem_mb=memory("gather_labels"),
+        runtime=minutes("gather_labels"),
+    params:
+        settings=setting("property", "labels"),
+    script:
+        "../workflow_scripts/gather_labels.py"
 
 
 # The same script: the network that tells a property from noised crystals.
 use rule train as train_property with:
     input:
-        dataset="results/{system}/dataset.npz",
+        dataset=with_property("dataset.npz"),
         pretrained=[],
         kept=[],
         molecules=[],
@@ -109,7 +158,7 @@ rule evaluate_crystals:
     """Compare drawn crystals with known prototypes, beside real crystals, displaced ones and random cells."""
     input:
         samples="results/{system}/{target}/samples.npz",
-        crystals="results/{system}/crystals.npz",
+        crystals=with_property("crystals.npz"),
         training="results/{system}/model/training.json",
         property=property_file,
         labels=label_files,

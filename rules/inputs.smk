@@ -264,6 +264,40 @@ def asked_property_file(wildcards):
     return [] if target.asked is None else property_file(wildcards)
 
 
+def computes_known(study):
+    """Whether the property of known crystals is computed."""
+    return bool(
+        study.property and study.property.labels and study.property.labels.known
+    )
+
+
+def tabled_column(wildcards):
+    """The column of the tables that holds the property, where it is not computed."""
+    study = CONFIG.studies[wildcards.system]
+    return (
+        None
+        if study.property is None or computes_known(study)
+        else study.property.column
+    )
+
+
+def known_label_files(wildcards):
+    """Band gaps of known crystals, in parts."""
+    parts = CONFIG.studies[wildcards.system].property.labels.known
+    folder = f"results/{wildcards.system}/property/known"
+    return [f"{folder}/{part}-of-{parts}.json" for part in range(1, parts + 1)]
+
+
+def with_property(name):
+    """Return an input function: crystals of a study, with computed labels where there are some."""
+
+    def path(wildcards):
+        folder = "property/" if computes_known(CONFIG.studies[wildcards.system]) else ""
+        return f"results/{wildcards.system}/{folder}{name}"
+
+    return path
+
+
 def label_files(wildcards):
     """Band gaps of samples, where the study asks for some."""
     property = CONFIG.studies[wildcards.system].property

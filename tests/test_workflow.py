@@ -42,7 +42,7 @@ CRYSTALS = {
     "prepare_crystals", "train_property", "sample_crystals", "evaluate_crystals", "figure_crystals", "figure_property",
     "label_crystal",
 }  # fmt: skip
-ELSEWHERE = {"download", "gather_samples", "read_trajectory"}
+ELSEWHERE = {"download", "gather_samples", "read_trajectory", "label_known", "gather_labels"}
 SCRIPT = """
 from pathlib import Path
 
@@ -214,6 +214,22 @@ def test_dry_run_of_crystals(workflow):
     edit(study, "guidance: {scale: 2.0}", "guidance: {scale: 3.0}")
     again = jobs(snakemake(workflow, "-n", "carbon_tiny"))
     assert again["sample_crystals"] == 3 and not {"train", "train_property"} & set(again)
+
+
+def test_dry_run_of_crystals_whose_property_is_computed(workflow):
+    """The network of the property is trained on computed labels, that of the crystals is not."""
+    edit(workflow / "config/config.yaml", "studies: [alanine_dipeptide]", "studies: [carbon_tiny]")
+    edit(workflow / "config/config.yaml", "figure_2a: [alanine_dipeptide]", "figure_2a: []")
+    labels = "  labels: {kind: quantum_espresso, samples: 2, known: 3, seed: 1}\n  training:\n    steps: 400"
+    edit(workflow / "config/systems/carbon_tiny.yaml", "  training:\n    steps: 400", labels)
+    found = jobs(snakemake(workflow, "-n", "carbon_tiny"))
+    assert (found["label_known"], found["gather_labels"], found["label_crystal"]) == (3, 1, 6)
+    known, network = (
+        jobs(snakemake(workflow, "-n", "results/carbon_tiny/property/checkpoint.pt")),
+        "results/carbon_tiny/model/checkpoint.pt",
+    )
+    assert known == {"prepare_crystals": 1, "label_known": 3, "gather_labels": 1, "train_property": 1}
+    assert jobs(snakemake(workflow, "-n", network)) == {"prepare_crystals": 1, "train": 1}
 
 
 def test_dry_run_of_proteins(workflow):

@@ -1,17 +1,17 @@
 """Labels of crystals by electronic-structure codes: one calculation each, kept by what it is a label of."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Int
+from jaxtyping import Float, Int
 from pymatgen.core import Structure
 
 from dig_core.energies import espresso
 from dig_core.files import read_json, write_json
-from dig_core.runtime import fingerprint
+from dig_core.runtime import fingerprint, progress
 
 LABELS: dict[str, Callable[[Structure, espresso.PlaneWaves], float]] = {
     "quantum_espresso": espresso.band_gap_eV
@@ -21,6 +21,33 @@ LABELS: dict[str, Callable[[Structure, espresso.PlaneWaves], float]] = {
 def by_lot(samples: int, seed: int) -> Int[np.ndarray, " samples"]:
     """The order in which samples are labelled."""
     return np.random.default_rng(seed).permutation(samples)
+
+
+def labelled_prototypes(
+    crystals: Sequence[Structure],
+    prototypes: Int[np.ndarray, " crystals"],
+    settings: Mapping[str, Any],
+    part: tuple[int, int],
+    cache: Path,
+) -> dict[str, list[Any]]:
+    """Labels of the first crystals of prototypes, those of one of so many parts; arguments and errors as for `label`.
+
+    Returns:
+        `prototypes`, and `values`, with None where a calculation did not converge.
+    """
+    number, parts = part
+    numbers, first = np.unique(prototypes, return_index=True)
+    own = progress(first[number::parts].tolist(), "prototypes labelled")
+    values = [label(crystals[place], settings, cache)["value"] for place in own]
+    return {"prototypes": numbers[number::parts].tolist(), "values": values}
+
+
+def of_prototypes(
+    prototypes: Int[np.ndarray, " crystals"], parts: Sequence[Mapping[str, Sequence[Any]]]
+) -> Float[np.ndarray, " crystals"]:
+    """What the parts of `labelled_prototypes` know of every crystal; NaN where it is nothing."""
+    values = {p: v for own in parts for p, v in zip(own["prototypes"], own["values"], strict=True)}
+    return np.array([values[p] for p in prototypes.tolist()], dtype=float)
 
 
 def label(crystal: Structure, settings: Mapping[str, Any], cache: Path) -> dict[str, Any]:
@@ -51,5 +78,5 @@ def _computed(crystal: Structure, settings: Mapping[str, Any]) -> dict[str, Any]
 
 def _mark(crystal: Structure, settings: Mapping[str, Any]) -> str:
     numbers = np.round([*crystal.lattice.matrix, *crystal.frac_coords], 6) + 0.0  # no -0.0
-    known = {name: value for name, value in settings.items() if name not in ("samples", "seed")}
+    known = {name: value for name, value in settings.items() if name not in ("samples", "seed", "known")}
     return fingerprint(numbers.tobytes(), repr(crystal.atomic_numbers), repr(sorted(known.items())))

@@ -150,6 +150,10 @@ class Labels(Settings):
 
     kind: Literal["quantum_espresso"] = Field(description="Code; its program pw.x must be installed")
     samples: PositiveInt = Field(description="Samples of every target that are labelled, by lot")
+    known: PositiveInt | None = Field(
+        None,
+        description="Jobs among which the prototypes of data.files are divided: the first crystal of each is labelled, for all of them; null: the tables have the column",
+    )
     seed: Seed = Field(description="Seed of that lot")
     cutoff_Ry: PositiveFloat = Field(30.0, description="Of plane waves")
     k_spacing_per_angstrom: PositiveFloat = Field(

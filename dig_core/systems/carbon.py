@@ -12,7 +12,7 @@ from jaxtyping import Bool, Float
 from pymatgen.core import Structure
 from torch import nn
 
-from dig_core.crystals import Crystals
+from dig_core.crystals import Crystals, crystals_of
 from dig_core.data.crystal_files import read_crystals
 from dig_core.evaluation.matching import held_out_prototypes, matcher, matches, prototypes
 from dig_core.systems.carbon_denoising import denoising_loss
@@ -64,6 +64,13 @@ def prepared(
     if column:
         parts["property"] = _property(whole, column)[kept]
     return vars(crystals) | parts
+
+
+def training_part(crystals: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The arrays of `prepared` that train networks: those of crystals that are not held out, without what tells which these are."""
+    trained = ~crystals["held_out"]
+    each = {name: crystals[name][trained] for name in ("weights", "property") if name in crystals}
+    return vars(crystals_of(crystals).chosen(trained)) | each
 
 
 def _property(crystals: Sequence[Structure], column: str) -> Float[np.ndarray, " crystals"]:

@@ -1,11 +1,12 @@
 """Labels of crystals: computed once, kept by crystal and settings, and no label where a calculation fails."""
 
+import numpy as np
 import pytest
 
 from dig_core.data.carbon_phases import phase
 from dig_core.energies import labels
 from dig_core.energies.espresso import PlaneWaves
-from dig_core.energies.labels import by_lot, label
+from dig_core.energies.labels import by_lot, label, labelled_prototypes, of_prototypes
 
 SETTINGS = {"kind": "quantum_espresso", "samples": 4, "seed": 1} | vars(PlaneWaves())
 DIAMOND = phase("diamond")
@@ -48,6 +49,23 @@ def test_what_does_not_converge_has_no_value_and_says_why(calls, tmp_path):
         found = label(phase("lonsdaleite"), SETTINGS, tmp_path)
         assert found["value"] is None and "C4 that converges" in found["why"]
     assert len(calls) == 1, "it would not converge the second time"
+
+
+def test_known_crystals_have_the_label_of_the_first_of_their_prototype(calls, tmp_path):
+    """Prototype 2, of lonsdaleite, does not converge; 0 and 5 are diamond, the second one compressed."""
+    dense = DIAMOND.copy()
+    dense.scale_lattice(0.9 * DIAMOND.volume)
+    crystals = [DIAMOND, phase("lonsdaleite"), DIAMOND.copy(), dense, phase("lonsdaleite")]
+    numbers = np.array([0, 2, 0, 5, 2])
+    parts = [
+        labelled_prototypes(crystals, numbers, SETTINGS | {"known": 2}, (k, 2), tmp_path) for k in range(2)
+    ]
+    assert [own["prototypes"] for own in parts] == [[0, 5], [2]] and len(calls) == 3
+    expected = [DIAMOND.volume, np.nan, DIAMOND.volume, 0.9 * DIAMOND.volume, np.nan]
+    for order in (parts, parts[::-1]):
+        np.testing.assert_allclose(of_prototypes(numbers, order), expected)
+    labelled_prototypes(crystals, numbers, SETTINGS | {"known": 1}, (0, 1), tmp_path)
+    assert len(calls) == 3, "other parts, the same crystals"
 
 
 def test_a_missing_program_is_an_error_and_leaves_nothing(monkeypatch, tmp_path):
