@@ -1,7 +1,5 @@
 """Give all crystals of a study the label of their prototype."""
 
-import numpy as np
-
 from dig_core.energies.labels import of_prototypes
 from dig_core.files import load_arrays, read_json, save_arrays
 from dig_core.runtime import provenance, run, start
@@ -12,7 +10,6 @@ def main(job):
     """Write all crystals with their labels, and those that train the network."""
     started, crystals = start(), load_arrays(job.input.crystals)
     values = of_prototypes(crystals["prototypes"], [read_json(file) for file in job.input.labels])
-    print(f"{np.isfinite(values).sum()} of {len(values)} crystals have a label", flush=True)
     labelled = {name: own for name, own in crystals.items() if name != "provenance"} | {"property": values}
     origin = provenance({"labels": job.params.settings}, job.input, job.params.settings["seed"], started)
     save_arrays(job.output.crystals, origin, **labelled)

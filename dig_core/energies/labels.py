@@ -47,7 +47,9 @@ def of_prototypes(
 ) -> Float[np.ndarray, " crystals"]:
     """What the parts of `labelled_prototypes` know of every crystal; NaN where it is nothing."""
     values = {p: v for own in parts for p, v in zip(own["prototypes"], own["values"], strict=True)}
-    return np.array([values[p] for p in prototypes.tolist()], dtype=float)
+    found = np.array([values[p] for p in prototypes.tolist()], dtype=float)
+    print(f"{np.isfinite(found).sum()} of {len(found)} crystals have a label", flush=True)
+    return found
 
 
 def label(crystal: Structure, settings: Mapping[str, Any], cache: Path) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 References are prototypes, each by its first crystal and weighted by how many it has. Every number stands beside that of as many real crystals
 that train the network (noise floor: a crystal is not compared with itself, so that one without its like matches nothing), of such crystals with
-displaced atoms, and of random cells of the right density.
+displaced atoms, and of random cells of the right density; and again without crystals of ideal bonds (diamond, graphite and their stackings), `_other`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -15,7 +15,17 @@ from pymatgen.core import Composition, Lattice, Structure
 from scipy.stats import wasserstein_distance
 
 from dig_core.crystals import crystals_of, primitive
-from dig_core.evaluation.matching import TOLERANCES, Bonding, Bonds, bonding, matcher, matches, prototypes
+from dig_core.evaluation.ideal_bonds import ideal_bonds
+from dig_core.evaluation.matching import (
+    TOLERANCES,
+    Bonding,
+    Bonds,
+    Matches,
+    bonding,
+    matcher,
+    matches,
+    prototypes,
+)
 
 Arrays = Mapping[str, np.ndarray]
 Metrics = dict[str, float | int]
@@ -85,7 +95,7 @@ def evaluate(
         values = {"valid_fraction": bonded.valid.mean(), "short_fraction": bonded.close.mean()}
         if known.training:
             values |= {f"{k}_wasserstein": wasserstein_distance(geometry[k], real[k]) for k in DISTRIBUTIONS}
-        matched, nearest = _matched(structures, known, itself)
+        matched, nearest = _matched(structures, known, itself, bonds.within_angstrom)
         metrics |= {f"{name}{ending}": float(value) for name, value in (matched | values).items()}
         arrays |= {f"{(ending or '_samples')[1:]}.{name}": own for name, own in (geometry | nearest).items()}
     return metrics | _distinct(drawn), arrays | {"samples.references": known.places}
@@ -107,22 +117,36 @@ def _series(
 
 
 def _matched(
-    structures: Sequence[Structure], known: Known, itself: Int[np.ndarray, " samples"]
+    structures: Sequence[Structure],
+    known: Known,
+    itself: Int[np.ndarray, " samples"],
+    within_angstrom: float,
 ) -> tuple[Metrics, dict[str, np.ndarray]]:
-    """How many match a known prototype at both tolerances, and which prototypes are found."""
-    values: Metrics = {}
+    """How many match a known prototype at both tolerances, and which prototypes are found; the same without crystals of ideal bonds."""
+    usual = ideal_bonds(known.references, within_angstrom)
+    values, drawn = {}, ideal_bonds(structures, within_angstrom)
     for ending, tolerances in TOLERANCES.items():
         found = matches(structures, known.references, matcher(tolerances))
         found.distances[np.flatnonzero(itself >= 0), itself[itself >= 0]] = np.inf
-        values[f"match_rate{ending}"] = float(found.found.mean())
-        if found.found.any():
-            values[f"match_rms{ending}"] = float(np.nanmean(found.rms))
-        for name, chosen in (("trained", ~known.unseen), ("held_out", known.unseen)):
-            if chosen.any():
-                values[f"recall_{name}{ending}"] = found.recall(known.counts * chosen)
         if not ending:
             nearest = {"match_rms": found.rms, "nearest": found.reference}
-    return values, nearest
+            drawn |= np.append(usual, False)[found.reference]  # what matches one of them is one
+        values |= _shares(found, known.counts, known.unseen, ending)
+        rest = Matches(found.distances[np.ix_(~drawn, ~usual)])
+        values |= _shares(rest, known.counts[~usual], known.unseen[~usual], f"{ending}_other")
+    return values | {"other_fraction": 1.0 - drawn.mean()}, nearest
+
+
+def _shares(
+    found: Matches, counts: Float[np.ndarray, " _"], unseen: Bool[np.ndarray, " _"], ending: str
+) -> Metrics:
+    values: Metrics = {f"match_rate{ending}": float(found.found.mean())} if len(found.found) else {}
+    if found.found.any():
+        values[f"match_rms{ending}"] = float(np.nanmean(found.rms))
+    for name, chosen in (("trained", ~unseen), ("held_out", unseen)):
+        if chosen.any():
+            values[f"recall_{name}{ending}"] = found.recall(counts * chosen)
+    return values
 
 
 def _geometry(bonded: Bonding, structures: Sequence[Structure]) -> dict[str, np.ndarray]:

@@ -8,6 +8,7 @@ from dig_core.crystals import Crystals
 from dig_core.data.carbon_phases import cells_of_phases, phase
 from dig_core.evaluation.matching import matcher, prototypes
 from dig_core.systems.carbon_evaluation import displaced, evaluate, known_crystals, random_cells
+from tests.evaluation.test_ideal_bonds import BCT_C4
 
 SETTINGS = {
     "noise_angstrom": 0.2, "seed": 1, "within_angstrom": 1.85, "shortest_angstrom": 1.2, "neighbours": (3, 4),
@@ -57,6 +58,22 @@ def test_known_crystals_match_themselves_and_chains_match_nothing():
     np.testing.assert_array_equal(np.isnan(arrays["samples.match_rms"]), [False, False, False, True])
     # Copies of what the network was shown never find what it was not shown.
     assert found["recall_held_out_noise_floor"] == 0.0
+
+
+def test_crystals_of_ideal_bonds_are_left_out_of_a_second_count():
+    """Two of four samples are diamond and lonsdaleite; of the others one is the known phase with rings of four."""
+    four = BCT_C4.get_primitive_structure()
+    cells = [*cells_of_phases(4).values(), four, four.copy()]
+    arrays = vars(Crystals.of(cells)) | {"prototypes": prototypes(cells, matcher())}
+    arrays["held_out"] = np.zeros(len(cells), dtype=bool)
+    chain = Structure(Lattice.orthorhombic(9.0, 9.0, 1.3), ["C"], [[0, 0, 0]]) * (1, 1, 4)
+    drawn = [cells[0] * (1, 1, 2), cells_of_phases(4)["lonsdaleite_4_1"], four, chain]
+    found, _ = evaluate(samples(drawn), arrays, {"C": 4}, SETTINGS)
+    assert found["match_rate"] == 0.75 and found["other_fraction"] == 0.5
+    assert found["match_rate_other"] == found["match_rate_paper_other"] == 0.5
+    assert found["recall_trained_other"] == 1.0 > found["recall_trained"]
+    alone, _ = evaluate(samples(drawn[:2]), arrays, {"C": 4}, SETTINGS)
+    assert alone["other_fraction"] == alone["recall_trained_other"] == 0.0 and "match_rate_other" not in alone
 
 
 def test_a_crystal_without_its_like_is_no_noise_floor():
