@@ -42,7 +42,7 @@ SAFETY = 4.0
 LONGEST_MINUTES = 24 * 60
 GO_ON = (
     "simulate", "simulate_competitor", "simulate_pretraining", "pretrain", "train", "sample", "sample_shard",
-    "sample_crystals", "train_property",
+    "sample_crystals", "train_property", "label_known",
 )  # fmt: skip
 
 

@@ -40,7 +40,7 @@ rule label_known:
         mem_mb=memory("label_known"),
         runtime=minutes("label_known"),
     params:
-        settings=setting("property", "labels"),
+        settings=label_settings,
         shard="{shard}",
         shards="{shards}",
         cache="results/cache/band_gaps",
@@ -67,7 +67,8 @@ rule gather_labels:
         mem_mb=memory("gather_labels"),
         runtime=minutes("gather_labels"),
     params:
-        settings=setting("property", "labels"),
+        settings=label_settings,
+        column=setting("property", "column"),
     script:
         "../workflow_scripts/gather_labels.py"
 
@@ -147,7 +148,8 @@ rule label_crystal:
         mem_mb=memory("label_crystal"),
         runtime=minutes("label_crystal"),
     params:
-        settings=setting("property", "labels"),
+        settings=label_settings,
+        seed=setting("property", "labels", "seed"),
         place="{place}",
         cache="results/cache/band_gaps",
     script:
@@ -165,6 +167,7 @@ rule evaluate_crystals:
         library=library(
             "crystals.py",
             "evaluation/matching.py",
+            "evaluation/ideal_bonds.py",
             "systems/carbon_evaluation.py",
             "systems/carbon_property_evaluation.py",
         ),

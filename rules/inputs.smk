@@ -288,6 +288,12 @@ def known_label_files(wildcards):
     return [f"{folder}/{part}-of-{parts}.json" for part in range(1, parts + 1)]
 
 
+def label_settings(wildcards):
+    """How a band gap is computed, whichever crystals are labelled in how many jobs."""
+    values = dict(SETTINGS[wildcards.system]["property"]["labels"] or {})
+    return {k: v for k, v in values.items() if k not in ("samples", "seed", "known")}
+
+
 def with_property(name):
     """Return an input function: crystals of a study, with computed labels where there are some."""
 

@@ -367,8 +367,8 @@ def test_mistake_in_a_study_of_proteins_gives_one_line(tmp_path, path, value, to
         ("model.cutoff", 4.0, ["got 'cutoff'", "cutoff_angstrom"]),
         ("sampler.kind", "langevin", ["sampler.kind", "got 'langevin'"]),
         ("sampler.correctors", -1, ["sampler.correctors", "got -1"]),
-        ("training.emphasis.largest", 0.02, ["smallest < largest; got 0.02 and 0.02"]),
-        ("training.emphasis.largest", 0.4, ["within process.fractional, 0.01 to 0.3; got 0.02 to 0.4"]),
+        ("training.emphasis.sigma_max", 0.02, ["sigma_min < sigma_max; got 0.02 and 0.02"]),
+        ("training.emphasis.sigma_max", 0.4, ["within process.fractional, 0.01 to 0.3; got 0.02 to 0.4"]),
     ],
 )
 def test_mistake_in_a_study_of_crystals_gives_one_line(tmp_path, path, value, told):

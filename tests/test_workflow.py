@@ -224,12 +224,14 @@ def test_dry_run_of_crystals_whose_property_is_computed(workflow):
     edit(workflow / "config/systems/carbon_tiny.yaml", "  training:\n    steps: 400", labels)
     found = jobs(snakemake(workflow, "-n", "carbon_tiny"))
     assert (found["label_known"], found["gather_labels"], found["label_crystal"]) == (3, 1, 6)
-    known, network = (
-        jobs(snakemake(workflow, "-n", "results/carbon_tiny/property/checkpoint.pt")),
-        "results/carbon_tiny/model/checkpoint.pt",
-    )
+    known = jobs(snakemake(workflow, "-n", "results/carbon_tiny/property/checkpoint.pt"))
     assert known == {"prepare_crystals": 1, "label_known": 3, "gather_labels": 1, "train_property": 1}
-    assert jobs(snakemake(workflow, "-n", network)) == {"prepare_crystals": 1, "train": 1}
+    network = jobs(snakemake(workflow, "-n", "results/carbon_tiny/model/checkpoint.pt"))
+    assert network == {"prepare_crystals": 1, "train": 1}
+    snakemake(workflow, "--cores", "1", "carbon_tiny")
+    edit(workflow / "config/systems/carbon_tiny.yaml", "samples: 2, known", "samples: 3, known")
+    more = jobs(snakemake(workflow, "-n", "carbon_tiny"))
+    assert more["label_crystal"] == 3 and not {"label_known", "gather_labels", "train_property"} & set(more)
 
 
 def test_dry_run_of_proteins(workflow):

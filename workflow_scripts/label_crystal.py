@@ -12,7 +12,7 @@ def main(job):
     """Write which sample it is, by lot, and its band gap in eV; null where the calculation did not converge."""
     settings = job.params.settings
     structures = crystals_of(load_arrays(job.input.samples)).structures()
-    chosen = by_lot(len(structures), settings["seed"])[int(job.params.place)]
+    chosen = by_lot(len(structures), job.params.seed)[int(job.params.place)]
     found = label(structures[chosen], settings, Path(job.params.cache))
     write_json(job.output.label, {"sample": int(chosen), **found})
 

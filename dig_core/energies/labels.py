@@ -30,10 +30,14 @@ def labelled_prototypes(
     part: tuple[int, int],
     cache: Path,
 ) -> dict[str, list[Any]]:
-    """Labels of the first crystals of prototypes, those of one of so many parts; arguments and errors as for `label`.
+    """Labels of the first crystals of prototypes; settings, cache and errors as for `label`.
+
+    Args:
+        prototypes: the number of each crystal's.
+        part: which of so many parts these are, from 0.
 
     Returns:
-        `prototypes`, and `values`, with None where a calculation did not converge.
+        `prototypes`, and `values` in eV, with None where a calculation did not converge.
     """
     number, parts = part
     numbers, first = np.unique(prototypes, return_index=True)
@@ -42,14 +46,12 @@ def labelled_prototypes(
     return {"prototypes": numbers[number::parts].tolist(), "values": values}
 
 
-def of_prototypes(
+def labels_of_crystals(
     prototypes: Int[np.ndarray, " crystals"], parts: Sequence[Mapping[str, Sequence[Any]]]
 ) -> Float[np.ndarray, " crystals"]:
-    """What the parts of `labelled_prototypes` know of every crystal; NaN where it is nothing."""
+    """Of every crystal the label of its prototype in eV, from all parts of `labelled_prototypes`; NaN where it has none."""
     values = {p: v for own in parts for p, v in zip(own["prototypes"], own["values"], strict=True)}
-    found = np.array([values[p] for p in prototypes.tolist()], dtype=float)
-    print(f"{np.isfinite(found).sum()} of {len(found)} crystals have a label", flush=True)
-    return found
+    return np.array([values[p] for p in prototypes.tolist()], dtype=float)
 
 
 def label(crystal: Structure, settings: Mapping[str, Any], cache: Path) -> dict[str, Any]:

@@ -6,19 +6,22 @@ Searches for carbon find these again and again; what is counted without them say
 from collections.abc import Sequence
 
 import numpy as np
-from jaxtyping import Bool
+from jaxtyping import Bool, Float
 from pymatgen.core import Structure
 
 from dig_core.crystals import primitive
 
-IDEAL_DEGREES = {3: 120.0, 4: float(np.degrees(np.arccos(-1 / 3)))}  # between the bonds of so many neighbours
-WITHIN_DEGREES = (
-    12.0  # other phases of carbon have rings of four, five or seven atoms, and angles below 98 or above 132
-)
+TETRAHEDRAL, TRIGONAL = float(np.degrees(np.arccos(-1 / 3))), 120.0  # degrees between four and three bonds
+WITHIN_DEGREES = 7.0  # the next phase of carbon with four neighbours, BC8, has angles of 101.5 degrees
+PARALLEL_DEGREES = 15.0  # the planes of all atoms in layers are
 
 
 def ideal_bonds(structures: Sequence[Structure], within_angstrom: float) -> Bool[np.ndarray, " crystals"]:
-    """Whether every atom has three bonds at 120 degrees to each other, or four at those of a tetrahedron."""
+    """Whether all atoms have four bonds as in a tetrahedron, or all have three at 120 degrees, in parallel planes.
+
+    Args:
+        within_angstrom: neighbours are bonded within this distance.
+    """
     return np.array([_ideal(own, within_angstrom) for own in structures], dtype=bool)
 
 
@@ -28,12 +31,21 @@ def _ideal(crystal: Structure, within_angstrom: float) -> bool:
     first, second, images, lengths = crystal.get_neighbor_list(within_angstrom)
     ends = crystal.frac_coords[second] + images - crystal.frac_coords[first]
     directions = ends @ crystal.lattice.matrix / np.maximum(lengths, 1e-9)[:, None]
-    return all(_ideal_atom(directions[first == atom]) for atom in range(len(crystal)))
+    atoms = [directions[first == atom] for atom in range(len(crystal))]
+    if all(len(own) == 4 for own in atoms):
+        return all(_near(own, TETRAHEDRAL) for own in atoms)
+    return all(len(own) == 3 and _near(own, TRIGONAL) for own in atoms) and _parallel(atoms)
 
 
-def _ideal_atom(directions: np.ndarray) -> bool:
-    if len(directions) not in IDEAL_DEGREES:
-        return False
+def _near(directions: Float[np.ndarray, "bonds 3"], degrees: float) -> bool:
+    """Whether unit vectors have this angle to each other."""
     cosines = (directions @ directions.T)[np.triu_indices(len(directions), 1)]
     angles = np.degrees(np.arccos(cosines.clip(-1.0, 1.0)))
-    return bool(np.abs(angles - IDEAL_DEGREES[len(directions)]).max() < WITHIN_DEGREES)
+    return bool(np.abs(angles - degrees).max() < WITHIN_DEGREES)
+
+
+def _parallel(atoms: Sequence[Float[np.ndarray, "3 3"]]) -> bool:
+    """Whether the planes through the ends of three bonds of each atom are."""
+    normals = np.array([np.cross(own[1] - own[0], own[2] - own[0]) for own in atoms])
+    normals /= np.linalg.norm(normals, axis=1, keepdims=True)
+    return bool(np.abs(normals @ normals[0]).min() > np.cos(np.radians(PARALLEL_DEGREES)))

@@ -101,23 +101,13 @@ class CrystalTraining(Optimisation):
     seed: Seed = Field(description="Seed of weights, batches and noise")
 
 
-class NoiseEmphasis(Settings):
-    """A range of noise that is trained more than the rest: where atoms settle into one structure or another."""
+class NoiseEmphasis(Noise):
+    """A range of noise of fractional coordinates that is trained more than the rest: where atoms settle into one structure or another."""
 
     share: Fraction = Field(description="Of the crystals of a step, whose noise is in this range")
-    smallest: PositiveFloat = Field(description="Noise of fractional coordinates: lower end of the range")
-    largest: PositiveFloat = Field(description="Its upper end")
-
-    @model_validator(mode="after")
-    def _is_a_range(self) -> Self:
-        if self.smallest >= self.largest:
-            raise ValueError(
-                f"expected smallest < largest; got {self.smallest:g} and {self.largest:g}. Exchange them"
-            )
-        return self
 
 
-class CrystalDenoising(CrystalTraining):
+class ScoreTraining(CrystalTraining):
     """Training of the score network."""
 
     emphasis: NoiseEmphasis | None = Field(
@@ -146,7 +136,7 @@ class Guidance(Settings):
 
 
 class Labels(Settings):
-    """Band gaps of drawn crystals by an electronic-structure code, each a job of its own."""
+    """Band gaps of crystals by an electronic-structure code: of drawn ones, each a job of its own, and of known ones."""
 
     kind: Literal["quantum_espresso"] = Field(description="Code; its program pw.x must be installed")
     samples: PositiveInt = Field(description="Samples of every target that are labelled, by lot")
@@ -172,7 +162,7 @@ class CrystalProperty(Settings):
     """A property that crystals can be asked for: a network of the sizes of `model` tells it from noised crystals."""
 
     column: Name = Field(
-        description="Of the tables in data.files, with its unit at the end: band_gap_eV. Crystals without a number there do not train this network"
+        description="Of the tables in data.files, with its unit at the end: band_gap_eV; with labels.known it is computed and need not be there. Crystals without a number do not train this network"
     )
     modes: PositiveInt = Field(description="Normal distributions whose mixture it is told as")
     centre: float = Field(description="About the mean of usual values")
@@ -227,7 +217,7 @@ class CarbonStudy(Settings):
     data: Crystals = Field(description="Crystals that train the network")
     model: CrystalNetwork = Field(description="Score network")
     process: CrystalProcess = Field(description="Diffusion process")
-    training: CrystalDenoising = Field(description="Training of the score network")
+    training: ScoreTraining = Field(description="Training of the score network")
     property: CrystalProperty | None = Field(
         None, description="What crystals can be asked for; null: nothing"
     )
@@ -237,10 +227,10 @@ class CarbonStudy(Settings):
     @model_validator(mode="after")
     def _emphasis_is_on_noise_that_there_is(self) -> Self:
         own, noise = self.training.emphasis, self.process.fractional
-        if own and not noise.sigma_min <= own.smallest < own.largest <= noise.sigma_max:
+        if own and not noise.sigma_min <= own.sigma_min < own.sigma_max <= noise.sigma_max:
             raise ValueError(
                 f"expected training.emphasis within process.fractional, {noise.sigma_min:g} to {noise.sigma_max:g};"
-                f" got {own.smallest:g} to {own.largest:g}. Narrow it"
+                f" got {own.sigma_min:g} to {own.sigma_max:g}. Narrow it"
             )
         return self
 

@@ -42,7 +42,7 @@ class Drawing(Settings):
 
     kind: Solver = Field(description="Solver")
     steps: SolverSteps = Field(
-        description="Time points; one network evaluation each (probability_flow: two, predictor_corrector: five)"
+        description="Time points; one network evaluation each (probability_flow: two, predictor_corrector: one and its correctors, of which it has four unless stated)"
     )
     samples: PositiveInt = Field(description="Structures to draw per target")
     batch_size: PositiveInt = Field(description="Structures per batch; halved when memory runs out")

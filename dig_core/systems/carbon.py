@@ -82,14 +82,17 @@ def _property(crystals: Sequence[Structure], column: str) -> Float[np.ndarray, "
     values = np.array(found, dtype=float)
     if not np.isfinite(values).any():
         raise ValueError(
-            f"expected the column {column!r} in a table of data.files, with numbers; got none. Write it, or leave out `property:`"
+            f"expected the column {column!r} in a table of data.files, with numbers; got none. Write it, compute it (property.labels.known), or leave out `property:`"
         )
-    own = values[np.isfinite(values)]
-    print(
-        f"{column}: {len(own)} crystals, mean {own.mean():.3g}, standard deviation {own.std():.2g}",
-        flush=True,
-    )
+    tell_usual_values(column, values)
     return values
+
+
+def tell_usual_values(column: str, values: Float[np.ndarray, " crystals"]) -> None:
+    """Print how many are known, and what the settings `property` ask for: their mean and standard deviation."""
+    own = values[np.isfinite(values)]
+    usual = f", mean {own.mean():.3g}, standard deviation {own.std():.2g}" if len(own) else ""
+    print(f"{column}: {len(own)} of {len(values)} crystals{usual}", flush=True)
 
 
 def _apart(

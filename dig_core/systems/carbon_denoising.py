@@ -37,8 +37,8 @@ class SameCount:
 
 
 @dataclass(frozen=True)
-class Emphasis:
-    """A range of times, and the share of crystals whose time is in it."""
+class TimeRange:
+    """A range of times (0 to 1), and the share of crystals whose time is in it."""
 
     share: float
     first: float
@@ -57,7 +57,7 @@ class CrystalDenoising:
     groups: Sequence[SameCount]
     process: dict[str, Process]
     scale: LatticeScale
-    emphasis: Emphasis | None = None
+    emphasis: TimeRange | None = None
 
     def __call__(self, model: nn.Module, batch: Batch) -> Float[Tensor, " batch"]:
         """Loss of the crystals with these indices; the first one picks the number of atoms.
@@ -84,7 +84,7 @@ def even_times(count: int, generator: torch.Generator) -> Float[Tensor, " batch"
 
 
 def training_times(
-    count: int, generator: torch.Generator, emphasis: Emphasis | None
+    count: int, generator: torch.Generator, emphasis: TimeRange | None
 ) -> Float[Tensor, " batch"]:
     """Even times; those of a share of the crystals in a range of their own."""
     if emphasis is None:
@@ -116,12 +116,14 @@ def denoising_loss(
     return CrystalDenoising(groups, process, scale, emphasis), probabilities, 1.0
 
 
-def emphasis_in_time(process: Mapping[str, Process], settings: Mapping[str, float] | None) -> Emphasis | None:
+def emphasis_in_time(
+    process: Mapping[str, Process], settings: Mapping[str, float] | None
+) -> TimeRange | None:
     """From the settings `training.emphasis` of a study, which name noise of fractional coordinates."""
     if settings is None:
         return None
-    ends = process[FRACTIONAL].time(torch.tensor([settings["smallest"], settings["largest"]])).tolist()
-    return Emphasis(settings["share"], *ends)
+    ends = process[FRACTIONAL].time(torch.tensor([settings["sigma_min"], settings["sigma_max"]])).tolist()
+    return TimeRange(settings["share"], *ends)
 
 
 def places_by_count(counts: Int[np.ndarray, " crystals"]) -> list[Int[np.ndarray, " _"]]:

@@ -44,6 +44,7 @@ class Known:
         places: which crystals of the study these are.
         counts: how many crystals each has, of any size.
         unseen: which prototypes the network was not shown.
+        ideal: which have ideal bonds.
     """
 
     training: Sequence[Structure]
@@ -52,22 +53,25 @@ class Known:
     places: Int[np.ndarray, " prototypes"]
     counts: Float[np.ndarray, " prototypes"]
     unseen: Bool[np.ndarray, " prototypes"]
+    ideal: Bool[np.ndarray, " prototypes"]
 
 
-def known_crystals(arrays: Arrays, atoms: Mapping[str, int]) -> Known:
-    """Those of a study that a cell of so many atoms of each element can hold."""
+def known_crystals(arrays: Arrays, atoms: Mapping[str, int], within_angstrom: float) -> Known:
+    """Those of a study that a cell of so many atoms of each element can hold; neighbours are bonded within a distance."""
     structures, held_out, whole = crystals_of(arrays).structures(), arrays["held_out"], Composition(atoms)
     _, first, counts = np.unique(arrays["prototypes"], return_index=True, return_counts=True)
     fits = np.array([_divides(structures[k], whole) for k in first])
     shown = [k for k, crystal in enumerate(structures) if crystal.composition == whole and not held_out[k]]
     places = {k: place for place, k in enumerate(first[fits])}
+    references = [structures[k] for k in first[fits]]
     return Known(
         [structures[k] for k in shown],
         np.array([places.get(k, -1) for k in shown], dtype=int),
-        [structures[k] for k in first[fits]],
+        references,
         first[fits],
         counts[fits].astype(float),
         held_out[first[fits]],
+        ideal_bonds(references, within_angstrom),
     )
 
 
@@ -84,8 +88,9 @@ def evaluate(
 
     Without crystals of just these atoms there are neither baselines nor distances of distributions.
     """
-    known, drawn = known_crystals(crystals, atoms), crystals_of(samples).structures()
     bonds = Bonds(**{name: settings[name] for name in Bonds.__dataclass_fields__})
+    known = known_crystals(crystals, atoms, bonds.within_angstrom)
+    drawn = crystals_of(samples).structures()
     real = _geometry(bonding(known.training, bonds), known.training)
     metrics: Metrics = {"samples": len(drawn), "training_crystals": len(known.training)}
     arrays = {f"training.{name}": values for name, values in real.items()}
@@ -122,15 +127,18 @@ def _matched(
     itself: Int[np.ndarray, " samples"],
     within_angstrom: float,
 ) -> tuple[Metrics, dict[str, np.ndarray]]:
-    """How many match a known prototype at both tolerances, and which prototypes are found; the same without crystals of ideal bonds."""
-    usual = ideal_bonds(known.references, within_angstrom)
-    values, drawn = {}, ideal_bonds(structures, within_angstrom)
+    """How many match a known prototype at both tolerances, and which prototypes are found; the same without crystals of ideal bonds.
+
+    Which samples these are is told, at the usual tolerances, by the prototype that a sample is nearest to; by its own bonds where it matches none.
+    """
+    usual, drawn = known.ideal, ideal_bonds(structures, within_angstrom)
+    values: Metrics = {}
     for ending, tolerances in TOLERANCES.items():
         found = matches(structures, known.references, matcher(tolerances))
         found.distances[np.flatnonzero(itself >= 0), itself[itself >= 0]] = np.inf
         if not ending:
             nearest = {"match_rms": found.rms, "nearest": found.reference}
-            drawn |= np.append(usual, False)[found.reference]  # what matches one of them is one
+            drawn = np.where(found.found, np.append(usual, False)[found.reference], drawn)
         values |= _shares(found, known.counts, known.unseen, ending)
         rest = Matches(found.distances[np.ix_(~drawn, ~usual)])
         values |= _shares(rest, known.counts[~usual], known.unseen[~usual], f"{ending}_other")

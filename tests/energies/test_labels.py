@@ -6,7 +6,7 @@ import pytest
 from dig_core.data.carbon_phases import phase
 from dig_core.energies import labels
 from dig_core.energies.espresso import PlaneWaves
-from dig_core.energies.labels import by_lot, label, labelled_prototypes, of_prototypes
+from dig_core.energies.labels import by_lot, label, labelled_prototypes, labels_of_crystals
 
 SETTINGS = {"kind": "quantum_espresso", "samples": 4, "seed": 1} | vars(PlaneWaves())
 DIAMOND = phase("diamond")
@@ -63,9 +63,10 @@ def test_known_crystals_have_the_label_of_the_first_of_their_prototype(calls, tm
     assert [own["prototypes"] for own in parts] == [[0, 5], [2]] and len(calls) == 3
     expected = [DIAMOND.volume, np.nan, DIAMOND.volume, 0.9 * DIAMOND.volume, np.nan]
     for order in (parts, parts[::-1]):
-        np.testing.assert_allclose(of_prototypes(numbers, order), expected)
-    labelled_prototypes(crystals, numbers, SETTINGS | {"known": 1}, (0, 1), tmp_path)
+        np.testing.assert_allclose(labels_of_crystals(numbers, order), expected)
+    more = [labelled_prototypes(crystals, numbers, SETTINGS, (k, 5), tmp_path) for k in range(5)]
     assert len(calls) == 3, "other parts, the same crystals"
+    np.testing.assert_allclose(labels_of_crystals(numbers, more), expected)  # two parts are empty
 
 
 def test_a_missing_program_is_an_error_and_leaves_nothing(monkeypatch, tmp_path):

@@ -15,13 +15,31 @@ def test_all_cells_of_diamond_and_graphite_have_them():
     assert ideal_bonds(list(cells_of_phases(8).values()), 1.85).all()
 
 
-@pytest.mark.parametrize("cell", [BCT_C4, BCT_C4.get_primitive_structure()])
-def test_rings_of_four_do_not(cell):
-    assert not ideal_bonds([cell], 1.85).any()
-    assert len(cell.get_neighbors(cell[0], 1.85)) == 4
+# Four neighbours at 101.5 and 116.1 degrees (Kraus et al., Phys. Rev. B 93, 205144 (2016): Ia-3).
+BC8 = Structure.from_spacegroup("Ia-3", Lattice.cubic(4.43), ["C"], [[0.0937, 0.0937, 0.0937]])
+# Three at 120 degrees, in planes that turn from atom to atom (Sunada, Notices AMS 55, 208 (2008): I4_132, positions 8a).
+K4 = Structure.from_spacegroup("I4_132", Lattice.cubic(4.13), ["C"], [[0.125, 0.125, 0.125]])
 
 
-@pytest.mark.parametrize(("noise_angstrom", "share"), [(0.02, 1.0), (0.3, 0.0)])
+@pytest.mark.parametrize(
+    ("crystal", "neighbours"), [(BCT_C4, 4), (BCT_C4.get_primitive_structure(), 4), (BC8, 4), (K4, 3)]
+)
+def test_other_nets_do_not(crystal, neighbours):
+    assert {len(crystal.get_neighbors(site, 1.85)) for site in crystal} == {neighbours}
+    assert not ideal_bonds([crystal], 1.85).any()
+
+
+def test_pyramids_do_not():
+    """Diamond that is pulled apart along one of its bonds: three bonds are left, with angles of 109.5 degrees."""
+    diamond = phase("diamond")
+    bond = diamond.cart_coords[1] - diamond.cart_coords[0]
+    matrix = diamond.lattice.matrix + 0.5 * np.outer(diamond.lattice.matrix @ bond, bond) / (bond @ bond)
+    pulled = Structure(Lattice(matrix), diamond.species, diamond.frac_coords)
+    assert {len(pulled.get_neighbors(site, 1.85)) for site in pulled} <= {1, 3}
+    assert not ideal_bonds([pulled], 1.85).any()
+
+
+@pytest.mark.parametrize(("noise_angstrom", "share"), [(0.01, 1.0), (0.3, 0.0)])
 def test_a_little_noise_leaves_them(noise_angstrom, share):
     generator, crystals = np.random.default_rng(1), []
     for name in 10 * ["diamond", "graphite_ab", "lonsdaleite"]:

@@ -30,7 +30,7 @@ def samples(structures: list[Structure]) -> dict[str, np.ndarray]:
 
 
 def test_references_are_prototypes_that_fit_into_the_cell():
-    two, four = known_crystals(known(), {"C": 2}), known_crystals(known(), {"C": 4})
+    two, four = known_crystals(known(), {"C": 2}, 1.85), known_crystals(known(), {"C": 4}, 1.85)
     assert {len(own) for own in two.references} == {2}
     # Graphite AB and lonsdaleite have four atoms, which two cannot hold.
     assert len(four.references) == len(two.references) + 2
@@ -72,6 +72,11 @@ def test_crystals_of_ideal_bonds_are_left_out_of_a_second_count():
     assert found["match_rate"] == 0.75 and found["other_fraction"] == 0.5
     assert found["match_rate_other"] == found["match_rate_paper_other"] == 0.5
     assert found["recall_trained_other"] == 1.0 > found["recall_trained"]
+    # Bonds beyond 1.85 Angstrom are none, but the matcher sees a diamond.
+    wide = cells_of_phases(4)["diamond_4_1"].copy()
+    wide.scale_lattice(2 * wide.volume)
+    blown, _ = evaluate(samples([wide, four]), arrays, {"C": 4}, SETTINGS)
+    assert blown["valid_fraction"] == 0.5 == blown["other_fraction"] and blown["match_rate_other"] == 1.0
     alone, _ = evaluate(samples(drawn[:2]), arrays, {"C": 4}, SETTINGS)
     assert alone["other_fraction"] == alone["recall_trained_other"] == 0.0 and "match_rate_other" not in alone
 
