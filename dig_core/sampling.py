@@ -22,7 +22,7 @@ from dig_core.diffusion.processes import Process, Score, State
 from dig_core.diffusion.samplers import SAMPLERS, Sampler, predictor_corrector, sampling_times
 from dig_core.files import load_arrays, save_arrays, sha256
 from dig_core.runtime import fingerprint, progress, stoppable
-from dig_core.settings.sampling import score_evaluations
+from dig_core.settings.sampling import CORRECTORS, score_evaluations
 
 # How many structures are drawn at most for one that passes the filter.
 MOST_DRAWS_PER_VALID = 10
@@ -38,7 +38,7 @@ class Draw:
     batch_size: int
     seed: int
     shape: Mapping[str, tuple[int, ...]]
-    correctors: int = 4  # of the solver that has some
+    correctors: int = CORRECTORS  # of the solver that has some
     device: str = "cpu"
     part: tuple[int, int] = (0, 1)  # which of so many shards; `indices` are its structures
 

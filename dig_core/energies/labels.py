@@ -58,6 +58,7 @@ def label(crystal: Structure, settings: Mapping[str, Any], cache: Path) -> dict[
     """The band gap of a crystal by the code that `kind` of the settings names.
 
     Args:
+        settings: `kind` and those of the calculation, nothing else: they mark what is kept.
         cache: folder of what was computed before: the same crystal with the same settings is not computed again.
 
     Returns:
@@ -82,5 +83,4 @@ def _computed(crystal: Structure, settings: Mapping[str, Any]) -> dict[str, Any]
 
 def _mark(crystal: Structure, settings: Mapping[str, Any]) -> str:
     numbers = np.round([*crystal.lattice.matrix, *crystal.frac_coords], 6) + 0.0  # no -0.0
-    known = {name: value for name, value in settings.items() if name not in ("samples", "seed", "known")}
-    return fingerprint(numbers.tobytes(), repr(crystal.atomic_numbers), repr(sorted(known.items())))
+    return fingerprint(numbers.tobytes(), repr(crystal.atomic_numbers), repr(sorted(settings.items())))

@@ -6,7 +6,7 @@ from pydantic import AfterValidator, Field, NonNegativeInt, PositiveFloat, Posit
 
 from dig_core.settings.fields import Fraction, Name, Seed, Settings
 from dig_core.settings.network import Noise, Optimisation
-from dig_core.settings.sampling import Drawing
+from dig_core.settings.sampling import CORRECTORS, Drawing
 
 _SYMBOLS = """
 H He Li Be B C N O F Ne Na Mg Al Si P S Cl Ar K Ca Sc Ti V Cr Mn Fe Co Ni Cu Zn Ga Ge As Se Br Kr Rb Sr Y Zr Nb Mo Tc Ru Rh Pd Ag Cd In Sn Sb
@@ -119,7 +119,7 @@ class CrystalDrawing(Drawing):
     """Drawing crystals."""
 
     correctors: NonNegativeInt = Field(
-        4,
+        CORRECTORS,
         description="Langevin steps of predictor_corrector between two time points, one network evaluation each; the other solvers have none",
     )
 

@@ -11,7 +11,10 @@ Solver = Literal["ancestral", "probability_flow", "dpm_solver", "sde_dpm_solver"
 SolverSteps = Annotated[int, Field(ge=2)]
 
 
-def score_evaluations(solver: Solver, steps: int, correctors: int = 4) -> int:
+CORRECTORS = 4  # of predictor_corrector, where a study does not say
+
+
+def score_evaluations(solver: Solver, steps: int, correctors: int = CORRECTORS) -> int:
     """How often a solver with so many time points asks the network; `predictor_corrector` with so many correctors between two of them."""
     several = {
         "probability_flow": 2 * steps - 1,

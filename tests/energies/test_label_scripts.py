@@ -32,7 +32,7 @@ def run_script(name: str, **job) -> None:
     spec = importlib.util.spec_from_file_location(name, SCRIPTS / f"{name}.py")
     script = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(script)
-    script.main(SimpleNamespace(**{key: value for key, value in job.items()}))
+    script.main(SimpleNamespace(**job))
 
 
 @pytest.fixture

@@ -9,16 +9,14 @@ from dig_core.evaluation.ideal_bonds import ideal_bonds
 
 # Umemoto et al., Phys. Rev. Lett. 104, 125504 (2010): four neighbours of every atom, rings of four, angles of 90 degrees.
 BCT_C4 = Structure.from_spacegroup("I4/mmm", Lattice.tetragonal(4.329, 2.483), ["C"], [[0.1804, 0.1804, 0]])
+# Four neighbours at 101.5 and 116.1 degrees: silicon III (Kasper and Richards, Acta Cryst. 17, 752 (1964)) at about the density of diamond.
+BC8 = Structure.from_spacegroup("Ia-3", Lattice.cubic(4.43), ["C"], [[0.0937, 0.0937, 0.0937]])
+# Three at 120 degrees, in planes that turn from atom to atom (Sunada, Notices AMS 55, 208 (2008): I4_132, positions 8a).
+K4 = Structure.from_spacegroup("I4_132", Lattice.cubic(4.13), ["C"], [[0.125, 0.125, 0.125]])
 
 
 def test_all_cells_of_diamond_and_graphite_have_them():
     assert ideal_bonds(list(cells_of_phases(8).values()), 1.85).all()
-
-
-# Four neighbours at 101.5 and 116.1 degrees (Kraus et al., Phys. Rev. B 93, 205144 (2016): Ia-3).
-BC8 = Structure.from_spacegroup("Ia-3", Lattice.cubic(4.43), ["C"], [[0.0937, 0.0937, 0.0937]])
-# Three at 120 degrees, in planes that turn from atom to atom (Sunada, Notices AMS 55, 208 (2008): I4_132, positions 8a).
-K4 = Structure.from_spacegroup("I4_132", Lattice.cubic(4.13), ["C"], [[0.125, 0.125, 0.125]])
 
 
 @pytest.mark.parametrize(
