@@ -18,6 +18,7 @@ MILLISECONDS_PER_TRAINED_STRUCTURE = 3.8  # forward and backward, 4 layers of wi
 MILLISECONDS_PER_TRAINED_CRYSTAL = 3.0  # 8 atoms, 3 layers of width 64
 MILLISECONDS_PER_CRYSTAL = 1.5  # one network evaluation of it
 SECONDS_PER_BAND_GAP = 60.0  # of 4 atoms
+SECONDS_PER_RELAXATION = 15.0  # of up to 8 atoms with CHGNet, 150 steps at most
 GUIDED = 3.0  # times as long, with the gradient of a second network
 BYTES_PER_CIF = 1000.0
 PROTOTYPES_PER_CRYSTAL = 0.15  # of Carbon-24
@@ -205,6 +206,8 @@ def crystals_cost(rule: str, study: CarbonStudy) -> Cost:
         evaluations = samples * score_evaluations(sampler.kind, sampler.steps, sampler.correctors)
         factor *= GUIDED if study.property else 1.0
         return Cost(SECONDS_TO_START + 1e-3 * MILLISECONDS_PER_CRYSTAL * factor * evaluations, megabytes)
+    if rule == "search_crystals" and (search := study.data.search):
+        return Cost(SECONDS_TO_START + SECONDS_PER_RELAXATION * search.starts / search.jobs, 0.1)
     if rule == "prepare_crystals":
         crystals = bytes_on_disk(study.data.files) / BYTES_PER_CIF
         return Cost(SECONDS_TO_START + SECONDS_PER_COMPARED_CRYSTAL * crystals, 1.0)

@@ -1,7 +1,54 @@
+rule search_crystals:
+    """Relax crystals by lot and known ones with an interatomic potential: one part of a random structure search."""
+    input:
+        known=lambda w: list(CONFIG.studies[w.system].data.search.known),
+    output:
+        crystals="results/{system}/search/{shard}-of-{shards}.csv",
+    log:
+        "results/logs/search_crystals/{system}_{shard}-of-{shards}.log",
+    wildcard_constraints:
+        system=of_kind("carbon"),
+    conda:
+        "../envs/search.yaml"
+    threads: 1
+    resources:
+        mem_mb=memory("search_crystals"),
+        runtime=minutes("search_crystals"),
+    params:
+        search=search_settings,
+        elements=setting("data", "elements"),
+        shard="{shard}",
+        shards="{shards}",
+    script:
+        "../workflow_scripts/search_crystals.py"
+
+
+rule gather_search:
+    """Keep the crystals of a search that are low in enthalpy."""
+    input:
+        crystals=search_files,
+    output:
+        crystals="results/{system}/search/crystals.csv",
+    log:
+        "results/logs/gather_search/{system}.log",
+    wildcard_constraints:
+        system=of_kind("carbon"),
+    conda:
+        "../envs/learning.yaml"
+    threads: 1
+    resources:
+        mem_mb=memory("gather_search"),
+        runtime=minutes("gather_search"),
+    params:
+        window_eV_per_atom=setting("data", "search", "window_eV_per_atom"),
+    script:
+        "../workflow_scripts/gather_search.py"
+
+
 rule prepare_crystals:
     """Read crystals, tell them apart, and hold whole prototypes out."""
     input:
-        files=lambda w: list(CONFIG.studies[w.system].data.files),
+        files=crystal_files,
     output:
         crystals="results/{system}/crystals.npz",
         dataset="results/{system}/dataset.npz",
@@ -17,7 +64,7 @@ rule prepare_crystals:
         runtime=minutes("prepare_crystals"),
     params:
         kind=setting("kind"),
-        data=setting("data"),
+        data=dividing_settings,
         column=tabled_column,
     script:
         "../workflow_scripts/prepare_crystals.py"
@@ -71,6 +118,30 @@ rule gather_labels:
         column=setting("property", "column"),
     script:
         "../workflow_scripts/gather_labels.py"
+
+
+rule tabulate_search:
+    """Add the computed band gaps to the table of a search, as data for other studies."""
+    input:
+        table="results/{system}/search/crystals.csv",
+        crystals="results/{system}/property/crystals.npz",
+    output:
+        table="results/{system}/search/labelled.csv",
+    log:
+        "results/logs/tabulate_search/{system}.log",
+    wildcard_constraints:
+        system=of_kind("carbon"),
+    conda:
+        "../envs/learning.yaml"
+    threads: 1
+    resources:
+        mem_mb=memory("tabulate_search"),
+        runtime=minutes("tabulate_search"),
+    params:
+        column=setting("property", "column"),
+        files=setting("data", "files"),
+    script:
+        "../workflow_scripts/tabulate_search.py"
 
 
 # The same script: the network that tells a property from noised crystals.

@@ -271,6 +271,32 @@ def computes_known(study):
     )
 
 
+def search_settings(wildcards):
+    """How crystals are searched for, whatever is kept and in how many jobs."""
+    values = dict(SETTINGS[wildcards.system]["data"]["search"])
+    return {k: v for k, v in values.items() if k not in ("jobs", "window_eV_per_atom")}
+
+
+def search_files(wildcards):
+    """The parts of a search, in order."""
+    jobs = CONFIG.studies[wildcards.system].data.search.jobs
+    folder = f"results/{wildcards.system}/search"
+    return [f"{folder}/{part}-of-{jobs}.csv" for part in range(1, jobs + 1)]
+
+
+def crystal_files(wildcards):
+    """The files of a study's crystals, and what its search has found."""
+    data = CONFIG.studies[wildcards.system].data
+    own = f"results/{wildcards.system}/search/crystals.csv"
+    return [*data.files, *([own] if data.search else [])]
+
+
+def dividing_settings(wildcards):
+    """How crystals are divided, wherever they come from."""
+    values = dict(SETTINGS[wildcards.system]["data"])
+    return {k: v for k, v in values.items() if k not in ("files", "search")}
+
+
 def tabled_column(wildcards):
     """The column of the tables that holds the property, where it is not computed."""
     study = CONFIG.studies[wildcards.system]

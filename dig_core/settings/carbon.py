@@ -38,12 +38,44 @@ class CrystalTarget(Settings):
     )
 
 
+class CrystalSearch(Settings):
+    """Random structure search: crystals by lot, and known ones, relaxed with an interatomic potential."""
+
+    calculator: str = Field(
+        "chgnet", description="ASE calculator in the table of dig_core/energies/ase.py, in its usual settings"
+    )
+    cells: tuple[dict[Symbol, PositiveInt], ...] = Field(
+        min_length=1, description="Atoms of a cell, taken in turn: [{C: 6}, {C: 8}]"
+    )
+    starts: NonNegativeInt = Field(description="Crystals by lot that are relaxed")
+    jobs: PositiveInt = Field(description="Jobs among which they are divided")
+    known: tuple[str, ...] = Field(
+        (),
+        description="Files, as in data.files, whose prototypes are relaxed as well, and come in all of their cells with the atoms of one of `cells`",
+    )
+    volume_per_atom_angstrom3: PositiveFloat = Field(
+        description="Of crystals by lot before they are relaxed: that of dense ones; from too much room chains and sheets come"
+    )
+    pressure_GPa: float = Field(0.0, description="Under which all are relaxed")
+    window_eV_per_atom: PositiveFloat = Field(
+        description="Kept are crystals whose enthalpy is this near to the lowest of their formula"
+    )
+    steps: PositiveInt = Field(200, description="Steps of a relaxation; what then still moves is left out")
+    force_eV_per_angstrom: PositiveFloat = Field(
+        0.05, description="At rest is what has smaller forces, also on the cell"
+    )
+    seed: Seed = Field(description="Seed of the lot")
+
+
 class Crystals(Settings):
     """Crystals that a network is trained on, and how they are divided."""
 
     files: tuple[str, ...] = Field(
-        min_length=1,
+        (),
         description="CIF, POSCAR, XSF or pymatgen JSON files of a crystal each, or tables (csv, csv.gz) with a CIF per row in the column `cif`",
+    )
+    search: CrystalSearch | None = Field(
+        None, description="Crystals that the workflow finds itself, beside those of `files`; null: none"
     )
     elements: tuple[Symbol, ...] = Field(min_length=1, description="Elements that crystals may have")
     largest_atoms: PositiveInt = Field(
@@ -53,6 +85,12 @@ class Crystals(Settings):
         description="Share of the prototypes, by lot, whose crystals the network never sees; 0.0: none, otherwise at least one"
     )
     seed: Seed = Field(description="Seed of that lot")
+
+    @model_validator(mode="after")
+    def _come_from_somewhere(self) -> Self:
+        if not self.files and self.search is None:
+            raise ValueError("expected crystals in `files`, or a `search`; got neither. Write one of them")
+        return self
 
 
 class CrystalNetwork(Settings):

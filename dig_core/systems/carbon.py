@@ -38,8 +38,8 @@ def prepared(
     Crystals that match one which is held out do not train: matching is not transitive, and prototypes may touch.
 
     Returns:
-        The arrays of `Crystals`, `prototypes` [crystals], `held_out` [crystals] and `weights` [crystals], which are equal; with a
-        `column`, `property` [crystals], NaN where a crystal has no number there.
+        The arrays of `Crystals`, `prototypes` [crystals], `held_out` [crystals], `weights` [crystals], which are equal, and `places`
+        [crystals] among all in the files; with a `column`, `property` [crystals], NaN where a crystal has no number there.
 
     Raises:
         ValueError: a crystal that is none, or of other elements; none with few enough atoms; one prototype alone.
@@ -60,7 +60,13 @@ def prepared(
     )
     crystals = Crystals.of(whole).chosen(kept)
     print(_units(crystals.chosen(~held_out[kept])), flush=True)
-    parts = {"prototypes": numbers[kept], "held_out": held_out[kept], "weights": np.ones(kept.sum())}
+    places = np.flatnonzero([len(structure) <= data["largest_atoms"] for structure in found])
+    parts = {
+        "prototypes": numbers[kept],
+        "held_out": held_out[kept],
+        "weights": np.ones(kept.sum()),
+        "places": places[kept],
+    }
     if column:
         parts["property"] = _property(whole, column)[kept]
     return vars(crystals) | parts
