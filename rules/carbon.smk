@@ -139,7 +139,6 @@ rule tabulate_search:
         runtime=minutes("tabulate_search"),
     params:
         column=setting("property", "column"),
-        files=setting("data", "files"),
     script:
         "../workflow_scripts/tabulate_search.py"
 

@@ -285,10 +285,10 @@ def search_files(wildcards):
 
 
 def crystal_files(wildcards):
-    """The files of a study's crystals, and what its search has found."""
+    """What a study's search has found, and the files of its other crystals."""
     data = CONFIG.studies[wildcards.system].data
     own = f"results/{wildcards.system}/search/crystals.csv"
-    return [*data.files, *([own] if data.search else [])]
+    return [*([own] if data.search else []), *data.files]
 
 
 def dividing_settings(wildcards):

@@ -42,7 +42,8 @@ CRYSTALS = {
     "prepare_crystals", "train_property", "sample_crystals", "evaluate_crystals", "figure_crystals", "figure_property",
     "label_crystal",
 }  # fmt: skip
-ELSEWHERE = {"download", "gather_samples", "read_trajectory", "label_known", "gather_labels"}
+SEARCH = {"search_crystals", "gather_search", "tabulate_search"}
+ELSEWHERE = {"download", "gather_samples", "read_trajectory", "label_known", "gather_labels"} | SEARCH
 SCRIPT = """
 from pathlib import Path
 
@@ -232,6 +233,26 @@ def test_dry_run_of_crystals_whose_property_is_computed(workflow):
     edit(workflow / "config/systems/carbon_tiny.yaml", "samples: 2, known", "samples: 3, known")
     more = jobs(snakemake(workflow, "-n", "carbon_tiny"))
     assert more["label_crystal"] == 3 and not {"label_known", "gather_labels", "train_property"} & set(more)
+
+
+def test_dry_run_of_a_search(workflow):
+    """What is found is divided like the crystals of files; it can be labelled, and another window repeats no relaxation."""
+    chosen = "--config", "studies=[carbon_search]", "figures={figure_2a: []}"
+    edit(workflow / "config/systems/carbon_search.yaml", "jobs: 20", "jobs: 3")
+    table = "results/carbon_search/search/labelled.csv"
+    found = jobs(snakemake(workflow, "-n", *chosen, "--", table))
+    assert found == {
+        "search_crystals": 3,
+        "gather_search": 1,
+        "prepare_crystals": 1,
+        "label_known": 10,
+    } | dict.fromkeys(("gather_labels", "tabulate_search"), 1)
+    snakemake(workflow, "--cores", "1", *chosen, "--", table)
+    edit(workflow / "config/systems/carbon_search.yaml", "window_eV_per_atom: 0.6", "window_eV_per_atom: 0.7")
+    again = jobs(snakemake(workflow, "-n", *chosen, "--", table))
+    assert "search_crystals" not in again and again["gather_search"] == again["prepare_crystals"] == 1
+    edit(workflow / "config/systems/carbon_search.yaml", "pressure_GPa: 10.0", "pressure_GPa: 0.0")
+    assert jobs(snakemake(workflow, "-n", *chosen, "--", table))["search_crystals"] == 3
 
 
 def test_dry_run_of_proteins(workflow):

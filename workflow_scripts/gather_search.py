@@ -1,17 +1,13 @@
 """Keep the crystals of a search that are low in enthalpy."""
 
-import pandas as pd
-
-from dig_core.data.crystal_search import gathered
-from dig_core.files import atomic
+from dig_core.data.crystal_files import write_table
 from dig_core.runtime import run
+from dig_core.systems.carbon_search import gathered
 
 
 def main(job):
     """Write one table of what all parts have found."""
-    table = gathered([pd.read_csv(file) for file in job.input.crystals], job.params.window_eV_per_atom)
-    with atomic(job.output.crystals) as file:
-        table.to_csv(file, index=False)
+    write_table(job.output.crystals, gathered(job.input.crystals, job.params.window_eV_per_atom))
 
 
 if __name__ == "__main__":

@@ -1,18 +1,15 @@
-"""Add the computed property to the table of a search, as data for other studies."""
+"""Add the computed band gaps to the table of a search, as data for other studies."""
 
-import pandas as pd
-
-from dig_core.files import atomic, load_arrays
+from dig_core.data.crystal_files import write_table
+from dig_core.files import load_arrays
 from dig_core.runtime import run
+from dig_core.systems.carbon_search import labelled
 
 
 def main(job):
     """Write the rows of the search with a column more; empty where nothing is known."""
-    table, crystals = pd.read_csv(job.input.table), load_arrays(job.input.crystals)
-    first = crystals["places"] - (crystals["places"].max() + 1 - len(table))  # those of data.files come first
-    table.loc[first[first >= 0], job.params.column] = crystals["property"][first >= 0]
-    with atomic(job.output.table) as file:
-        table.to_csv(file, index=False)
+    crystals = load_arrays(job.input.crystals)
+    write_table(job.output.table, labelled(job.input.table, crystals, job.params.column))
 
 
 if __name__ == "__main__":

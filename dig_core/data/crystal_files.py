@@ -101,3 +101,9 @@ def write_extxyz(path: str | Path, crystals: Crystals) -> None:
     """Write crystals with their cells in extended XYZ, whole or not at all."""
     with atomic(Path(path)) as file:
         ase.io.write(file, [own.to_ase_atoms() for own in crystals.structures()], format="extxyz")
+
+
+def write_table(path: str | Path, table: pd.DataFrame) -> None:
+    """Write a table as CSV without its index, whole or not at all."""
+    with atomic(Path(path)) as file:
+        table.to_csv(file, index=False)

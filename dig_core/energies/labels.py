@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Float, Int
 from pymatgen.core import Structure
 
+from dig_core.crystals import primitive
 from dig_core.energies import espresso
 from dig_core.files import read_json, write_json
 from dig_core.runtime import fingerprint, progress
@@ -30,7 +31,7 @@ def labelled_prototypes(
     part: tuple[int, int],
     cache: Path,
 ) -> dict[str, list[Any]]:
-    """Labels of the first crystals of prototypes; settings, cache and errors as for `label`.
+    """Labels of the first crystals of prototypes, in their primitive cells; settings, cache and errors as for `label`.
 
     Args:
         prototypes: the number of each crystal's.
@@ -42,7 +43,8 @@ def labelled_prototypes(
     number, parts = part
     numbers, first = np.unique(prototypes, return_index=True)
     own = progress(first[number::parts].tolist(), "prototypes labelled")
-    values = [label(crystals[place], settings, cache)["value"] for place in own]
+    cells = (primitive(crystals[place]) or crystals[place] for place in own)
+    values = [label(cell, settings, cache)["value"] for cell in cells]
     return {"prototypes": numbers[number::parts].tolist(), "values": values}
 
 

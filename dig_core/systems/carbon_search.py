@@ -4,6 +4,7 @@ Crystals by lot obey a space group, so that few coordinates are free. Known crys
 """
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -49,13 +50,13 @@ def searched(search: Mapping[str, Any], elements: Sequence[str], part: tuple[int
     return pd.DataFrame(rows, columns=["start", ENTHALPY, "cif"])
 
 
-def gathered(parts: Sequence[pd.DataFrame], window_eV_per_atom: float) -> pd.DataFrame:
-    """All crystals whose enthalpy is within a window (eV per atom) above the lowest of their formula, lowest first.
+def gathered(files: Sequence[str | Path], window_eV_per_atom: float) -> pd.DataFrame:
+    """All crystals of the parts whose enthalpy is within a window (eV per atom) above the lowest of their formula, lowest first.
 
     Raises:
         ValueError: none came to rest.
     """
-    table = pd.concat(parts, ignore_index=True)
+    table = pd.concat(map(pd.read_csv, files), ignore_index=True)
     if table.empty:
         raise ValueError(
             "expected crystals that come to rest; got none. Raise data.search.steps or data.search.starts"
@@ -70,6 +71,19 @@ def gathered(parts: Sequence[pd.DataFrame], window_eV_per_atom: float) -> pd.Dat
         flush=True,
     )
     return table[above <= window_eV_per_atom].sort_values(ENTHALPY, kind="stable", ignore_index=True)
+
+
+def labelled(file: str | Path, crystals: Mapping[str, np.ndarray], column: str) -> pd.DataFrame:
+    """The table of a search with the property of its crystals, empty where nothing is known.
+
+    Args:
+        crystals: arrays of `carbon.prepared`, with `property`; those of the search come first.
+    """
+    table = pd.read_csv(file)
+    own = crystals["places"] < len(table)
+    table[column] = np.nan
+    table.loc[crystals["places"][own], column] = crystals["property"][own]
+    return table
 
 
 def random_start(number: int, search: Mapping[str, Any]) -> Structure:

@@ -1,0 +1,112 @@
+"""Random structure search: space groups and densities of starts, a potential whose crystal at rest is known, and what is kept."""
+
+import dataclasses
+
+import numpy as np
+import pandas as pd
+import pytest
+from ase.calculators.lj import LennardJones
+from ase.units import GPa
+from pymatgen.core import Structure
+
+from dig_core.data.crystal_files import write_table
+from dig_core.energies import ase as calculators
+from dig_core.evaluation.matching import matcher
+from dig_core.systems.carbon_search import ENTHALPY, gathered, labelled, random_start, relaxed, searched
+
+SIGMA = 2.6  # Angstrom, of argon-like carbon atoms: fcc with a nearest distance of about 1.09 sigma
+SEARCH = {
+    "calculator": "lj", "cells": ({"C": 4}, {"C": 3}), "starts": 6, "known": (), "volume_per_atom_angstrom3": 14.0,
+    "pressure_GPa": 0.0, "steps": 300, "force_eV_per_angstrom": 0.002, "seed": 3,
+}  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def potential(monkeypatch):
+    settings = {"sigma": SIGMA, "epsilon": 0.05, "rc": 3 * SIGMA, "smooth": True}
+    recipe = dataclasses.replace(calculators.CALCULATORS["lj"], settings=settings)
+    monkeypatch.setitem(calculators.CALCULATORS, "lj", recipe)
+    return settings
+
+
+def lattice_energy(volume: float, settings) -> float:
+    """Of fcc with so many cubic Angstrom per atom."""
+    atoms = Structure(
+        np.array([[0, 1, 1], [1, 0, 1], [1, 1, 0]]) * (volume / 2) ** (1 / 3), ["C"], [[0] * 3]
+    ).to_ase_atoms()
+    atoms.calc = LennardJones(**settings)
+    return atoms.get_potential_energy()
+
+
+def test_starts_are_primitive_symmetric_and_as_dense_as_asked():
+    for number, atoms in ((1, 4), (2, 3), (3, 4)):
+        start = random_start(number, SEARCH)
+        assert len(start) == len(start.get_primitive_structure()) == atoms
+        assert start.volume == pytest.approx(14.0 * atoms)
+        assert start.get_space_group_info()[1] > 1
+        assert start == random_start(number, SEARCH), "the same number is the same crystal"
+    assert random_start(1, SEARCH) != random_start(1, SEARCH | {"seed": 4})
+
+
+@pytest.mark.parametrize("pressure", [0.0, 0.2])
+def test_a_strained_crystal_comes_to_rest_at_the_lowest_enthalpy(potential, pressure):
+    strained = Structure(
+        np.diag([4.3, 4.0, 4.1]), ["C"] * 4, [[0, 0, 0], [0, 0.5, 0.5], [0.5, 0, 0.5], [0.5, 0.5, 0]]
+    )
+    found, enthalpy = relaxed(strained, SEARCH | {"pressure_GPa": pressure})
+    volumes = np.linspace(12.0, 20.0, 801)
+    curve = [lattice_energy(v, potential) + pressure * GPa * v for v in volumes]
+    assert enthalpy == pytest.approx(min(curve), abs=2e-4)
+    assert found.volume / 4 == pytest.approx(volumes[np.argmin(curve)], rel=0.01)
+    assert matcher().fit(found, Structure.from_spacegroup("Fm-3m", np.eye(3) * 4, ["C"], [[0, 0, 0]]))
+
+
+def test_what_still_moves_is_left_out():
+    assert relaxed(random_start(1, SEARCH), SEARCH | {"steps": 1}) is None
+
+
+def test_parts_together_are_the_whole_and_known_crystals_come_in_all_cells(tmp_path):
+    fcc = Structure.from_spacegroup("Fm-3m", np.eye(3) * 4, ["C"], [[0, 0, 0]])
+    fcc.to(str(tmp_path / "fcc.cif"))
+    search = SEARCH | {"known": (str(tmp_path / "fcc.cif"),), "starts": 3}
+    whole = searched(search, ["C"], (0, 1))
+    parts = [searched(search, ["C"], (k, 2)) for k in range(2)]
+    columns = ["start", ENTHALPY, "cif"]
+    together = pd.concat(parts).sort_values(columns, ignore_index=True)
+    pd.testing.assert_frame_equal(together, whole.sort_values(columns, ignore_index=True))
+    known = whole[whole["start"] == "known_1"]
+    atoms = [len(Structure.from_str(cif, fmt="cif")) for cif in known["cif"]]
+    assert (
+        sorted(atoms) == [3] * 3 + [4] * 7
+    )  # sublattices of fcc: Hart and Forcade, Phys. Rev. B 77, 224115 (2008)
+    assert set(whole["start"]) <= {"known_1", "random_1", "random_2", "random_3"}
+
+
+def cif(symbol: str) -> str:
+    return Structure(np.eye(3) * 3, [symbol], [[0, 0, 0]]).to(fmt="cif")
+
+
+def test_only_what_is_low_for_its_formula_is_kept(tmp_path, capsys):
+    files = tmp_path / "1.csv", tmp_path / "2.csv"
+    write_table(
+        files[0], pd.DataFrame({"start": ["random_1", "random_2"], ENTHALPY: [-8.0, -8.7], "cif": cif("C")})
+    )
+    last = {"start": ["random_3", "random_4"], ENTHALPY: [-8.2, -5.0], "cif": [cif("C"), cif("Si")]}
+    write_table(files[1], pd.DataFrame(last))
+    assert gathered(files, 0.6)["start"].tolist() == ["random_2", "random_3", "random_4"]
+    assert "3 of 4 crystals within 0.6 eV" in capsys.readouterr().out
+
+
+def test_a_search_that_finds_nothing_says_what_to_do(tmp_path):
+    write_table(tmp_path / "1.csv", pd.DataFrame({"start": [], ENTHALPY: [], "cif": []}))
+    with pytest.raises(ValueError, match=r"expected crystals that come to rest; got none\. Raise"):
+        gathered([tmp_path / "1.csv"], 0.6)
+
+
+def test_labels_stand_beside_their_crystals(tmp_path):
+    """Of three crystals of the search the second was left out; the last one of the study is of another file."""
+    write_table(tmp_path / "1.csv", pd.DataFrame({"start": ["a", "b", "c"], "cif": cif("C")}))
+    crystals = {"places": np.array([0, 2, 3]), "property": np.array([4.1, np.nan, 1.0])}
+    found = labelled(tmp_path / "1.csv", crystals, "band_gap_eV")
+    assert found["start"].tolist() == ["a", "b", "c"]
+    np.testing.assert_equal(found["band_gap_eV"].to_numpy(), [4.1, np.nan, np.nan])
