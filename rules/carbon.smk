@@ -49,6 +49,7 @@ rule prepare_crystals:
     """Read crystals, tell them apart, and hold whole prototypes out."""
     input:
         files=crystal_files,
+        table=tabled_property,
     output:
         crystals="results/{system}/crystals.npz",
         dataset="results/{system}/dataset.npz",
@@ -120,27 +121,28 @@ rule gather_labels:
         "../workflow_scripts/gather_labels.py"
 
 
-rule tabulate_search:
-    """Add the computed band gaps to the table of a search, as data for other studies."""
+rule tabulate_labels:
+    """Write the tables of a study's crystals with their computed band gaps, as data for other studies."""
     input:
-        table="results/{system}/search/crystals.csv",
+        files=crystal_files,
         crystals="results/{system}/property/crystals.npz",
     output:
-        table="results/{system}/search/labelled.csv",
+        table="results/{system}/property/labelled.csv",
     log:
-        "results/logs/tabulate_search/{system}.log",
+        "results/logs/tabulate_labels/{system}.log",
     wildcard_constraints:
         system=of_kind("carbon"),
     conda:
         "../envs/learning.yaml"
     threads: 1
     resources:
-        mem_mb=memory("tabulate_search"),
-        runtime=minutes("tabulate_search"),
+        mem_mb=memory("tabulate_labels"),
+        runtime=minutes("tabulate_labels"),
     params:
+        kind=setting("kind"),
         column=setting("property", "column"),
     script:
-        "../workflow_scripts/tabulate_search.py"
+        "../workflow_scripts/tabulate_labels.py"
 
 
 # The same script: the network that tells a property from noised crystals.

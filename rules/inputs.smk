@@ -307,6 +307,12 @@ def tabled_column(wildcards):
     )
 
 
+def tabled_property(wildcards):
+    """The table that holds the property, where it is another one than that of the crystals."""
+    property = CONFIG.studies[wildcards.system].property
+    return [property.table] if property and property.table else []
+
+
 def known_label_files(wildcards):
     """Band gaps of known crystals, in parts."""
     parts = CONFIG.studies[wildcards.system].property.labels.known

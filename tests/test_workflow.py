@@ -42,7 +42,7 @@ CRYSTALS = {
     "prepare_crystals", "train_property", "sample_crystals", "evaluate_crystals", "figure_crystals", "figure_property",
     "label_crystal",
 }  # fmt: skip
-SEARCH = {"search_crystals", "gather_search", "tabulate_search"}
+SEARCH = {"search_crystals", "gather_search", "tabulate_labels"}
 ELSEWHERE = {"download", "gather_samples", "read_trajectory", "label_known", "gather_labels"} | SEARCH
 SCRIPT = """
 from pathlib import Path
@@ -239,14 +239,14 @@ def test_dry_run_of_a_search(workflow):
     """What is found is divided like the crystals of files; it can be labelled, and another window repeats no relaxation."""
     chosen = "--config", "studies=[carbon_search]", "figures={figure_2a: []}"
     edit(workflow / "config/systems/carbon_search.yaml", "jobs: 20", "jobs: 3")
-    table = "results/carbon_search/search/labelled.csv"
+    table = "results/carbon_search/property/labelled.csv"
     found = jobs(snakemake(workflow, "-n", *chosen, "--", table))
     assert found == {
         "search_crystals": 3,
         "gather_search": 1,
         "prepare_crystals": 1,
         "label_known": 10,
-    } | dict.fromkeys(("gather_labels", "tabulate_search"), 1)
+    } | dict.fromkeys(("gather_labels", "tabulate_labels"), 1)
     snakemake(workflow, "--cores", "1", *chosen, "--", table)
     edit(workflow / "config/systems/carbon_search.yaml", "window_eV_per_atom: 0.6", "window_eV_per_atom: 0.7")
     again = jobs(snakemake(workflow, "-n", *chosen, "--", table))

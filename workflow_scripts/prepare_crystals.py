@@ -10,7 +10,8 @@ def main(job):
     """Write all crystals, and those that train the network."""
     started = start()
     data, column = job.params.data, job.params.column
-    crystals = SYSTEMS[job.params.kind].prepared(job.input.files, data, column)
+    table = next(iter(job.input.table), None)
+    crystals = SYSTEMS[job.params.kind].prepared(job.input.files, data, column, table)
     origin = provenance({"data": data, "column": column}, job.input, data["seed"], started)
     save_arrays(job.output.crystals, origin, **crystals)
     save_arrays(job.output.dataset, origin, **training_part(crystals))

@@ -27,6 +27,17 @@ def read_crystals(files: Sequence[str | Path], elements: Iterable[str]) -> list[
     return [structure for file in files for structure in _of_file(Path(file), tuple(elements))]
 
 
+def rows(files: Sequence[str | Path]) -> pd.DataFrame:
+    """A row for each crystal of the files, in order: those of the tables as they are, of others the `file`."""
+    return pd.concat(
+        [
+            pd.read_csv(file) if str(file).endswith(TABLES) else pd.DataFrame({"file": [str(file)]})
+            for file in files
+        ],
+        ignore_index=True,
+    )
+
+
 def _of_file(file: Path, elements: tuple[str, ...]) -> list[Structure]:
     if file.name.endswith(TABLES):
         return _of_table(file, elements)

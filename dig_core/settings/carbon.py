@@ -202,6 +202,10 @@ class CrystalProperty(Settings):
     column: Name = Field(
         description="Of the tables in data.files, with its unit at the end: band_gap_eV; with labels.known it is computed and need not be there. Crystals without a number do not train this network"
     )
+    table: str | None = Field(
+        None,
+        description="Table (csv) of this column and one more that the tables in data.files have too, by which crystals are told apart; null: the column is in data.files",
+    )
     modes: PositiveInt = Field(description="Normal distributions whose mixture it is told as")
     centre: float = Field(description="About the mean of usual values")
     spread: PositiveFloat = Field(description="About their standard deviation")
@@ -217,6 +221,14 @@ class CrystalProperty(Settings):
         if self.labels and self.column != LABELLED:
             raise ValueError(
                 f"expected column: {LABELLED}, which labels are; got {self.column}. Write labels: null"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _known_or_computed(self) -> Self:
+        if self.table and self.labels and self.labels.known:
+            raise ValueError(
+                f"expected a table or labels.known, which computes what it holds; got {self.table} and {self.labels.known} jobs. Leave one out"
             )
         return self
 

@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from jaxtyping import Bool, Float
 from pymatgen.core import Structure
 from torch import nn
 
 from dig_core.crystals import Crystals, crystals_of
-from dig_core.data.crystal_files import read_crystals
+from dig_core.data.crystal_files import read_crystals, rows
 from dig_core.evaluation.matching import held_out_prototypes, matcher, matches, prototypes
 from dig_core.systems.carbon_denoising import denoising_loss
 from dig_core.systems.carbon_model import network, trained_model
@@ -21,7 +22,7 @@ from dig_core.systems.carbon_property import predicted, towards, trained_propert
 
 # What a kind of system offers to the jobs; see dig_core.systems.
 __all__ = [
-    "accelerated", "denoising_loss", "network", "predicted", "prepared", "towards", "trained_model", "trained_property",
+    "accelerated", "denoising_loss", "network", "predicted", "prepared", "tabulated", "towards", "trained_model", "trained_property",
 ]  # fmt: skip
 
 
@@ -31,11 +32,18 @@ def accelerated(model: nn.Module, settings: Mapping[str, Any]) -> nn.Module:
 
 
 def prepared(
-    files: Sequence[str | Path], data: Mapping[str, Any], column: str | None = None
+    files: Sequence[str | Path],
+    data: Mapping[str, Any],
+    column: str | None = None,
+    table: str | Path | None = None,
 ) -> dict[str, np.ndarray]:
     """All crystals of the files in reduced cells, with their prototypes, which of them are held out, and a property, if asked.
 
     Crystals that match one which is held out do not train: matching is not transitive, and prototypes may touch.
+
+    Args:
+        data: settings `data` of a study.
+        column: the property: a column of the tables in `files`, or of another `table`, whose other column these have as well.
 
     Returns:
         The arrays of `Crystals`, `prototypes` [crystals], `held_out` [crystals], `weights` [crystals], which are equal, and `places`
@@ -68,7 +76,8 @@ def prepared(
         "places": places[kept],
     }
     if column:
-        parts["property"] = _property(whole, column)[kept]
+        values = _of_table(whole, column, table) if table else [own.properties.get(column) for own in whole]
+        parts["property"] = _property(values, column)[kept]
     return vars(crystals) | parts
 
 
@@ -79,8 +88,31 @@ def training_part(crystals: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     return vars(crystals_of(crystals).chosen(trained)) | each
 
 
-def _property(crystals: Sequence[Structure], column: str) -> Float[np.ndarray, " crystals"]:
-    found = [own.properties.get(column, np.nan) for own in crystals]
+def tabulated(files: Sequence[str | Path], crystals: Mapping[str, np.ndarray], column: str) -> pd.DataFrame:
+    """The rows of the files of a study with the property of its crystals, empty where nothing is known.
+
+    Args:
+        crystals: arrays of `prepared`, with `property`.
+    """
+    table = rows(files)
+    table[column] = np.nan
+    table.loc[crystals["places"], column] = crystals["property"]
+    return table
+
+
+def _of_table(crystals: Sequence[Structure], column: str, file: str | Path) -> list[Any]:
+    """Values of a table that tells crystals apart by its other column."""
+    table = pd.read_csv(file)
+    others = [name for name in table if name != column]
+    if column not in table or len(others) != 1:
+        raise ValueError(
+            f"expected {column} and one more column in {file}, by which crystals are told apart; got {', '.join(table)}. Write two columns"
+        )
+    values = dict(zip(table[others[0]], table[column], strict=True))
+    return [values.get(own.properties.get(others[0])) for own in crystals]
+
+
+def _property(found: Sequence[Any], column: str) -> Float[np.ndarray, " crystals"]:
     if words := [value for value in found if isinstance(value, str)]:
         raise ValueError(
             f"expected numbers in the column {column!r} of data.files; got {words[0]!r}. Correct it, or leave it empty where nothing is known"

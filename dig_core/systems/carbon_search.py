@@ -73,19 +73,6 @@ def gathered(files: Sequence[str | Path], window_eV_per_atom: float) -> pd.DataF
     return table[above <= window_eV_per_atom].sort_values(ENTHALPY, kind="stable", ignore_index=True)
 
 
-def labelled(file: str | Path, crystals: Mapping[str, np.ndarray], column: str) -> pd.DataFrame:
-    """The table of a search with the property of its crystals, empty where nothing is known.
-
-    Args:
-        crystals: arrays of `carbon.prepared`, with `property`; those of the search come first.
-    """
-    table = pd.read_csv(file)
-    own = crystals["places"] < len(table)
-    table[column] = np.nan
-    table.loc[crystals["places"][own], column] = crystals["property"][own]
-    return table
-
-
 def random_start(number: int, search: Mapping[str, Any]) -> Structure:
     """The crystal by lot of this number, from 1: the same for the same `seed` and `cells`, which take turns."""
     atoms = search["cells"][(number - 1) % len(search["cells"])]

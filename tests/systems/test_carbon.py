@@ -5,7 +5,7 @@ import pandas
 import pytest
 
 from dig_core.data.carbon_phases import cells_of_phases
-from dig_core.systems.carbon import prepared
+from dig_core.systems.carbon import prepared, tabulated
 
 DATA = {"elements": ["C"], "largest_atoms": 4, "held_out_share": 0.25, "seed": 1}
 CELLS = cells_of_phases(4)
@@ -37,3 +37,26 @@ def test_a_column_without_numbers_is_told_in_one_line(tmp_path):
     files = table(tmp_path / "a.csv", ["wide"] * len(CELLS))
     with pytest.raises(ValueError, match="expected numbers in the column 'band_gap_eV'"):
         prepared(files, DATA, "band_gap_eV")
+
+
+def test_values_come_from_another_table_by_the_name_of_a_crystal(tmp_path):
+    crystals = pandas.DataFrame({"name": list(CELLS), "cif": [own.to(fmt="cif") for own in CELLS.values()]})
+    crystals.to_csv(tmp_path / "a.csv")
+    files, own = [str(tmp_path / "a.csv")], tmp_path / "gaps.csv"
+    rows = {"name": list(CELLS)[::-1][:-1], "band_gap_eV": np.arange(len(CELLS))[::-1][:-1]}
+    pandas.DataFrame(rows).to_csv(own, index=False)
+    whole = DATA | {"held_out_share": 0.0}
+    found = prepared(files, whole, "band_gap_eV", own)["property"]
+    np.testing.assert_array_equal(found, [np.nan, *range(1, len(CELLS))])
+    pandas.DataFrame(rows | {"energy_eV": 1.0}).to_csv(own, index=False)
+    with pytest.raises(ValueError, match=f"expected band_gap_eV and one more column in {own}"):
+        prepared(files, whole, "band_gap_eV", own)
+
+
+def test_labels_are_tabulated_beside_their_rows(tmp_path):
+    """Of three rows of a table the second was left out; a CIF file has no row of its own."""
+    pandas.DataFrame({"start": ["a", "b", "c"]}).to_csv(tmp_path / "1.csv", index=False)
+    crystals = {"places": np.array([0, 2, 3]), "property": np.array([4.1, np.nan, 1.0])}
+    found = tabulated([tmp_path / "1.csv", "mine.cif"], crystals, "band_gap_eV")
+    assert found["start"].tolist()[:3] == ["a", "b", "c"] and found["file"].tolist()[3] == "mine.cif"
+    np.testing.assert_equal(found["band_gap_eV"].to_numpy(), [4.1, np.nan, np.nan, 1.0])

@@ -12,7 +12,7 @@ from pymatgen.core import Structure
 from dig_core.data.crystal_files import write_table
 from dig_core.energies import ase as calculators
 from dig_core.evaluation.matching import matcher
-from dig_core.systems.carbon_search import ENTHALPY, gathered, labelled, random_start, relaxed, searched
+from dig_core.systems.carbon_search import ENTHALPY, gathered, random_start, relaxed, searched
 
 SIGMA = 2.6  # Angstrom, of argon-like carbon atoms: fcc with a nearest distance of about 1.09 sigma
 SEARCH = {
@@ -101,12 +101,3 @@ def test_a_search_that_finds_nothing_says_what_to_do(tmp_path):
     write_table(tmp_path / "1.csv", pd.DataFrame({"start": [], ENTHALPY: [], "cif": []}))
     with pytest.raises(ValueError, match=r"expected crystals that come to rest; got none\. Raise"):
         gathered([tmp_path / "1.csv"], 0.6)
-
-
-def test_labels_stand_beside_their_crystals(tmp_path):
-    """Of three crystals of the search the second was left out; the last one of the study is of another file."""
-    write_table(tmp_path / "1.csv", pd.DataFrame({"start": ["a", "b", "c"], "cif": cif("C")}))
-    crystals = {"places": np.array([0, 2, 3]), "property": np.array([4.1, np.nan, 1.0])}
-    found = labelled(tmp_path / "1.csv", crystals, "band_gap_eV")
-    assert found["start"].tolist() == ["a", "b", "c"]
-    np.testing.assert_equal(found["band_gap_eV"].to_numpy(), [4.1, np.nan, np.nan])
