@@ -20,7 +20,7 @@ from dig_core.settings.fields import Settings, suggestion
 from dig_core.settings.protein import ProteinStudy
 from dig_core.settings.starting import expect_held_out, expect_same_network
 from dig_core.settings.study import Study
-from dig_core.settings.study_files import expect_files, expect_present
+from dig_core.settings.study_files import expect_files, expect_present, files_of_crystals
 from dig_core.settings.validation import ConfigError, validated
 from dig_core.settings.workflow import Comparison, Workflow
 from dig_core.settings.yaml_files import read_yaml
@@ -185,7 +185,7 @@ def _loaded(path: Path, starting: tuple[Path, ...]) -> AnyStudy:
         expect_files(study, path)
         _expect_start(study, path, starting)
     if isinstance(study, CarbonStudy):
-        expect_present(study.data.files, path)
+        expect_present(files_of_crystals(study), path)
     return study
 
 

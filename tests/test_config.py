@@ -25,6 +25,12 @@ ALANINE, PEPTIDES, TWO_STATES, CARBON = (
     for name in ("alanine_dipeptide", "peptides", "two_states", "carbon_24")
 )
 
+GAPS, SEARCH = (
+    yaml.safe_load((ROOT / f"config/systems/{name}.yaml").read_text())[section]
+    for name, section in (("carbon_tiny", "property"), ("carbon_search", "data"))
+)
+LABELS = {"kind": "quantum_espresso", "samples": 4, "known": 2, "seed": 1}
+SEARCH = SEARCH["search"] | {"known": []}
 PRETRAINING = {
     "structures": {
         "kind": "hot_dynamics",
@@ -359,8 +365,16 @@ def test_mistake_in_a_study_of_proteins_gives_one_line(tmp_path, path, value, to
         ("targets.six.asked", 4.0, ["`property:`, which targets.six.asked needs; got none"]),
         ("data.elements", ["carbon"], ["data.elements", "the symbol of an element; got 'carbon'"]),
         ("data.elements", ["Xx"], ["data.elements", "the symbol of an element; got 'Xx'"]),
-        ("data.files", [], ["data.files"]),
+        ("data.files", [], ["data: expected crystals in `files`, or a `search`"]),
         ("data.files", ["absent.cif"], ["the file absent.cif; found none"]),
+        ("data.search", SEARCH | {"known": ["absent.cif"]}, ["the file absent.cif; found none"]),
+        ("data.search", SEARCH | {"cells": []}, ["data.search.cells"]),
+        ("property", GAPS | {"table": "absent.csv"}, ["the file absent.csv; found none"]),
+        (
+            "property",
+            GAPS | {"table": "a.csv", "labels": LABELS},
+            ["a table or labels.known", "got a.csv and 2 jobs"],
+        ),
         ("process.fractional.sigma_max", 1.0, ["process.fractional.sigma_max", "got 1.0"]),
         ("data.held_out_share", 1.0, ["data.held_out_share", "got 1.0"]),
         ("process.lattice.sigma_min", 9.0, ["sigma_min < sigma_max; got 9.0 and 3.0"]),

@@ -5,6 +5,7 @@ from collections.abc import Collection, Iterable
 from pathlib import Path
 
 from dig_core.settings.bundled import BUNDLED
+from dig_core.settings.carbon import CarbonStudy
 from dig_core.settings.data import Target
 from dig_core.settings.fields import suggestion
 from dig_core.settings.protein import ProteinStudy
@@ -34,6 +35,13 @@ def expect_present(files: Iterable[str], path: Path) -> None:
                 f"{path}: expected the file {file}; found none."
                 " Write the path relative to the repository root, or absolute, or name it under downloads in config.yaml"
             )
+
+
+def files_of_crystals(study: CarbonStudy) -> list[str]:
+    """Files that a study of crystals names."""
+    known = study.data.search.known if study.data.search else ()
+    table = [study.property.table] if study.property and study.property.table else []
+    return [*study.data.files, *known, *table]
 
 
 def _files(study: Study | ProteinStudy) -> list[str]:
