@@ -240,6 +240,7 @@ rule evaluate_crystals:
             "crystals.py",
             "evaluation/matching.py",
             "evaluation/ideal_bonds.py",
+            "evaluation/rings.py",
             "systems/carbon_evaluation.py",
             "systems/carbon_property_evaluation.py",
         ),

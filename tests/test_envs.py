@@ -18,10 +18,16 @@ CONDA_NAMES = {"pytorch": "torch"}
 NOT_IN_PROJECT = {"python", "pip", "pyyaml"}
 
 
+def requirements() -> list[Requirement]:
+    """All of the project's, without its own groups of them."""
+    lines = PROJECT["dependencies"] + [
+        line for own in PROJECT["optional-dependencies"].values() for line in own
+    ]
+    return [own for own in map(Requirement, lines) if own.name != PROJECT["name"]]
+
+
 def project_ranges() -> dict[str, str]:
-    lines = PROJECT["dependencies"] + PROJECT["optional-dependencies"]["dev"]
-    requirements = map(Requirement, lines)
-    ranges = {canonicalize_name(item.name): str(item.specifier) for item in requirements}
+    ranges = {canonicalize_name(item.name): str(item.specifier) for item in requirements()}
     build = tomllib.loads((ROOT / "pyproject.toml").read_text())["build-system"]["requires"]
     return ranges | {Requirement(item).name: str(Requirement(item).specifier) for item in build}
 
@@ -63,8 +69,7 @@ def test_environments_cover_the_libraries():
 
 def test_pins_lie_in_the_projects_ranges():
     pinned = pins()
-    lines = PROJECT["dependencies"] + PROJECT["optional-dependencies"]["dev"]
-    for requirement in map(Requirement, lines):
+    for requirement in requirements():
         version = pinned[canonicalize_name(requirement.name)]
         assert requirement.specifier.contains(version), f"{requirement}; pinned {version}"
 

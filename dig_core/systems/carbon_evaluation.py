@@ -26,11 +26,12 @@ from dig_core.evaluation.matching import (
     matches,
     prototypes,
 )
+from dig_core.evaluation.rings import six_ring_share
 
 Arrays = Mapping[str, np.ndarray]
 Metrics = dict[str, float | int]
 SAMPLES, FLOOR, DISPLACED, RANDOM = "", "_noise_floor", "_baseline_displaced", "_baseline_random_cells"
-DISTRIBUTIONS = ("density_g_per_cm3", "most_bonded_share")
+DISTRIBUTIONS = ("density_g_per_cm3", "most_bonded_share", "six_ring_share")
 
 
 @dataclass(frozen=True)
@@ -91,16 +92,17 @@ def evaluate(
     bonds = Bonds(**{name: settings[name] for name in Bonds.__dataclass_fields__})
     known = known_crystals(crystals, atoms, bonds.within_angstrom)
     drawn = crystals_of(samples).structures()
-    real = _geometry(bonding(known.training, bonds), known.training)
+    real = _geometry(bonding(known.training, bonds), known.training, bonds.within_angstrom)
     metrics: Metrics = {"samples": len(drawn), "training_crystals": len(known.training)}
     arrays = {f"training.{name}": values for name, values in real.items()}
     for ending, (structures, itself) in _series(drawn, known, settings).items():
         bonded = bonding(structures, bonds)
-        geometry = _geometry(bonded, structures)
+        geometry = _geometry(bonded, structures, bonds.within_angstrom)
         values = {"valid_fraction": bonded.valid.mean(), "short_fraction": bonded.close.mean()}
         if known.training:
             values |= {f"{k}_wasserstein": wasserstein_distance(geometry[k], real[k]) for k in DISTRIBUTIONS}
         matched, nearest = _matched(structures, known, itself, bonds.within_angstrom)
+        values["novel_fraction"] = (bonded.valid & (nearest["nearest"] < 0)).mean()
         metrics |= {f"{name}{ending}": float(value) for name, value in (matched | values).items()}
         arrays |= {f"{(ending or '_samples')[1:]}.{name}": own for name, own in (geometry | nearest).items()}
     return metrics | _distinct(drawn), arrays | {"samples.references": known.places}
@@ -157,11 +159,14 @@ def _shares(
     return values
 
 
-def _geometry(bonded: Bonding, structures: Sequence[Structure]) -> dict[str, np.ndarray]:
+def _geometry(
+    bonded: Bonding, structures: Sequence[Structure], within_angstrom: float
+) -> dict[str, np.ndarray]:
     return {
         "density_g_per_cm3": np.array([float(own.density) for own in structures]),
         "most_bonded_share": bonded.most_bonded_share,
         "shortest_angstrom": bonded.shortest_angstrom,
+        "six_ring_share": np.array([six_ring_share(own, within_angstrom) for own in structures]),
     }
 
 
