@@ -47,7 +47,7 @@ def crystals_figure(
                 _histogram(axes, arrays, name).assign(target=target)
                 for axes, name in zip(row[:3], HISTOGRAMS, strict=True)
             ]
-            _draw_frequent(row[3:], arrays, samples[target])
+            draw_frequent(row[3:], arrays, samples[target])
             row[0].set_ylabel(target.replace("_", " "))
         handles, labels = panels[0, 0].get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside upper center", ncols=len(handles))
@@ -75,7 +75,7 @@ def _histogram(axes: Axes, arrays: Arrays, name: str) -> pandas.DataFrame:
     return pandas.concat(tables, ignore_index=True)
 
 
-def _draw_frequent(panels: np.ndarray, arrays: Arrays, samples: Arrays) -> None:
+def draw_frequent(panels: np.ndarray, arrays: Arrays, samples: Arrays) -> None:
     """Of the prototypes that are drawn most often the sample that is nearest, repeated, with its share of all samples."""
     nearest, rms = arrays["samples.nearest"], arrays["samples.match_rms"]
     numbers, counts = np.unique(nearest[nearest >= 0], return_counts=True)

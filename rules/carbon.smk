@@ -194,7 +194,7 @@ rule sample_crystals:
     params:
         kind=setting("kind"),
         property_kind="carbon_property",
-        target=setting("targets", "{target}"),
+        target=drawn_target,
         guidance=asked_guidance,
         sampler=setting("sampler"),
         partial="results/{system}/{target}/samples.partial",
@@ -260,7 +260,7 @@ rule evaluate_crystals:
     params:
         kind=setting("kind"),
         property_kind="carbon_property",
-        target=setting("targets", "{target}"),
+        target=drawn_target,
         column=setting("property", "column"),
         all_asked=all_asked,
         evaluation=setting("evaluation"),
@@ -308,7 +308,9 @@ rule figure_property:
     """Draw what crystals have of the property that they were asked to have."""
     input:
         evaluations=of_targets("results/{system}/{target}/evaluation.npz"),
-        library=library("plotting.py", "plotting_properties.py"),
+        samples=of_targets("results/{system}/{target}/samples.npz"),
+        metrics=of_targets("results/{system}/{target}/metrics.json"),
+        library=library("plotting.py", "plotting_properties.py", "plotting_crystals.py"),
     output:
         png=report(
             "results/{system}/figures/property.png",
@@ -330,10 +332,12 @@ rule figure_property:
         runtime=minutes("figure_property"),
     params:
         targets=setting("targets"),
+        scales=all_scales,
         column=setting("property", "column"),
         caption=(
             "The property that crystals were asked to have (dotted): of the crystals that trained the networks, of samples as a"
-            " network tells it, and of samples as the known crystal has it which they match."
+            " network tells it, and of samples as the known crystal has it which they match; beside it samples of the prototypes"
+            " that are drawn most often, with their shares. Below, what asking costs: shares of samples by the scale of guidance."
         ),
     script:
         "../workflow_scripts/figure_property.py"

@@ -346,8 +346,27 @@ def label_files(wildcards):
 
 def asked_guidance(wildcards):
     """How much a value weighs that the target is asked to have."""
-    asked = SETTINGS[wildcards.system]["targets"][wildcards.target]["asked"]
-    return None if asked is None else SETTINGS[wildcards.system]["property"]["guidance"]
+    own = SETTINGS[wildcards.system]["targets"][wildcards.target]
+    if own["asked"] is None:
+        return None
+    guidance = SETTINGS[wildcards.system]["property"]["guidance"]
+    return guidance | ({"scale": own["scale"]} if own["scale"] else {})
+
+
+def all_scales(wildcards):
+    """How much is asked of each target: 0 of those that are asked for nothing."""
+    usual = SETTINGS[wildcards.system]["property"]["guidance"]["scale"]
+    targets = CONFIG.studies[wildcards.system].targets
+    return {
+        name: 0.0 if own.asked is None else own.scale or usual
+        for name, own in targets.items()
+    }
+
+
+def drawn_target(wildcards):
+    """What is drawn for a target; how much it is asked for is another setting."""
+    own = SETTINGS[wildcards.system]["targets"][wildcards.target]
+    return {key: value for key, value in own.items() if key != "scale"}
 
 
 def all_asked(wildcards):

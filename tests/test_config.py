@@ -362,6 +362,7 @@ def test_mistake_in_a_study_of_proteins_gives_one_line(tmp_path, path, value, to
         ("targets.six.atoms", {"Si": 6}, ["elements of data.elements in targets.six.atoms; got Si"]),
         ("targets.six.atoms", {"C": 12}, ["at most data.largest_atoms, 8, in targets.six.atoms; got 12"]),
         ("targets.six.atoms", {"C": 0}, ["targets.six.atoms", "got 0"]),
+        ("targets.six.scale", 4.0, ["targets.six", "`asked`, which `scale` weighs; got none"]),
         ("targets.six.asked", 4.0, ["`property:`, which targets.six.asked needs; got none"]),
         ("data.elements", ["carbon"], ["data.elements", "the symbol of an element; got 'carbon'"]),
         ("data.elements", ["Xx"], ["data.elements", "the symbol of an element; got 'Xx'"]),

@@ -42,7 +42,7 @@ ALLOWED = {
     "plotting": {"evaluation", "units"},
     "plotting_comparisons": {"plotting"},
     "plotting_crystals": {"plotting", "crystals"},
-    "plotting_properties": {"plotting"},
+    "plotting_properties": {"plotting", "plotting_crystals"},
     "plotting_densities": {"evaluation", "plotting", "units"},
     "plotting_known_densities": {"plotting", "evaluation", "units"},
     "plotting_pathways": {"plotting", "evaluation", "units"},

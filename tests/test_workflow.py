@@ -212,6 +212,9 @@ def test_dry_run_of_crystals(workflow):
     found = jobs(snakemake(workflow, "-n", "carbon_tiny"))
     assert found["sample_crystals"] == found["evaluate_crystals"] == 1
     assert not {"prepare_crystals", "train", "train_property"} & set(found)
+    edit(study, "asked: 4.2}", "asked: 4.2, scale: 5.0}")
+    found = jobs(snakemake(workflow, "-n", "carbon_tiny"))
+    assert found["sample_crystals"] == found["evaluate_crystals"] == 2
     edit(study, "guidance: {scale: 2.0}", "guidance: {scale: 3.0}")
     again = jobs(snakemake(workflow, "-n", "carbon_tiny"))
     assert again["sample_crystals"] == 3 and not {"train", "train_property"} & set(again)

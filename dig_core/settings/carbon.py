@@ -36,6 +36,17 @@ class CrystalTarget(Settings):
         None,
         description="Value of the study's property that the crystals are asked to have; null: whatever they have",
     )
+    scale: PositiveFloat | None = Field(
+        None, description="How much that weighs; null: property.guidance.scale"
+    )
+
+    @model_validator(mode="after")
+    def _scale_is_of_something(self) -> Self:
+        if self.scale is not None and self.asked is None:
+            raise ValueError(
+                "expected `asked`, which `scale` weighs; got none. Write it, or leave out `scale`"
+            )
+        return self
 
 
 class CrystalSearch(Settings):
