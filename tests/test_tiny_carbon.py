@@ -100,7 +100,9 @@ def test_figure_and_table_show_all_series(tiny):
     density = shown[shown["quantity"] == "density_g_per_cm3"]
     shares = density.groupby(["target", "series"])["share"].sum()
     np.testing.assert_allclose(shares, 1.0)
-    shown = pandas.read_parquet(tiny / "figures/property.parquet")
+    whole = pandas.read_parquet(tiny / "figures/property.parquet")
+    costs, shown = whole.dropna(subset="scale"), whole.dropna(subset="property")
+    assert sorted(costs["scale"]) == [0.0, 0.0, 2.0, 2.0] and costs["valid_fraction"].between(0, 1).all()
     assert set(shown["target"]) == {"four", "four_wide", "four_metal"}
     total = shown.groupby(["target", "series"])["share"].sum()
     np.testing.assert_allclose(total[:, "samples.property"], 1.0)
