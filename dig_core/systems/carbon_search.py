@@ -3,12 +3,15 @@
 Crystals by lot obey a space group, so that few coordinates are free. Known crystals are relaxed as well: some hundred starts seldom find diamond.
 """
 
+import importlib.util
 from collections.abc import Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from ase.calculators.calculator import BaseCalculator
 from ase.filters import FrechetCellFilter
 from ase.optimize import FIRE
 from ase.units import GPa
@@ -77,12 +80,20 @@ def random_start(number: int, search: Mapping[str, Any]) -> Structure:
     """The crystal by lot of this number, from 1: the same for the same `seed` and `cells`, which take turns."""
     atoms = search["cells"][(number - 1) % len(search["cells"])]
     crystal = random_crystal(atoms, np.random.default_rng([search["seed"], number]))
-    return crystal.scale_lattice(search["volume_per_atom_angstrom3"] * len(crystal)) or crystal
+    return crystal.scale_lattice(search["volume_per_atom_angstrom3"] * len(crystal))
 
 
 def random_crystal(atoms: Mapping[str, int], generator: np.random.Generator) -> Structure:
-    """So many atoms on positions of a space group by lot, none of them too close, in a cell that is primitive."""
-    from pyxtal import pyxtal  # of the search alone
+    """So many atoms on positions of a space group by lot, none of them too close, in a cell that is primitive.
+
+    Raises:
+        RuntimeError: PyXtal, which knows the positions, is not installed.
+    """
+    if importlib.util.find_spec("pyxtal") is None:
+        raise RuntimeError(
+            "expected the package pyxtal; got none. Install it with `pip install 'dig[search]'`"
+        )
+    from pyxtal import pyxtal
     from pyxtal.msg import Comp_CompatibilityError, VolumeError
 
     while True:
@@ -104,13 +115,19 @@ def relaxed(crystal: Structure, search: Mapping[str, Any]) -> tuple[Structure, f
         search: `calculator`, `pressure_GPa`, `steps` and `force_eV_per_angstrom` of the settings.
     """
     atoms, pressure = AseAtomsAdaptor.get_atoms(crystal, msonable=False), search["pressure_GPa"] * GPa
-    atoms.calc = calculator(search["calculator"], {})
+    atoms.calc = _potential(search["calculator"])
     moving = FrechetCellFilter(atoms, scalar_pressure=pressure)
     rests = FIRE(moving, logfile=None).run(fmax=search["force_eV_per_angstrom"], steps=search["steps"])
     found = AseAtomsAdaptor.get_structure(atoms)
     if not rests or shortest_distance(found) < SHORTEST_ANGSTROM:
         return None
     return found, float((atoms.get_potential_energy() + pressure * atoms.get_volume()) / len(atoms))
+
+
+@cache
+def _potential(name: str) -> BaseCalculator:
+    """Loaded once."""
+    return calculator(name, {})
 
 
 def _known(files: Sequence[str], elements: Sequence[str]) -> list[Structure]:

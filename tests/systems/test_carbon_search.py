@@ -9,6 +9,7 @@ from ase.calculators.lj import LennardJones
 from ase.units import GPa
 from pymatgen.core import Structure
 
+from dig_core.data.carbon_phases import phase
 from dig_core.data.crystal_files import write_table
 from dig_core.energies import ase as calculators
 from dig_core.evaluation.matching import matcher
@@ -61,6 +62,12 @@ def test_a_strained_crystal_comes_to_rest_at_the_lowest_enthalpy(potential, pres
     assert matcher().fit(found, Structure.from_spacegroup("Fm-3m", np.eye(3) * 4, ["C"], [[0, 0, 0]]))
 
 
+def test_without_pyxtal_one_line_says_what_to_install(monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(RuntimeError, match=r"expected the package pyxtal; got none\. Install it"):
+        random_start(1, SEARCH)
+
+
 def test_what_still_moves_is_left_out():
     assert relaxed(random_start(1, SEARCH), SEARCH | {"steps": 1}) is None
 
@@ -101,3 +108,15 @@ def test_a_search_that_finds_nothing_says_what_to_do(tmp_path):
     write_table(tmp_path / "1.csv", pd.DataFrame({"start": [], ENTHALPY: [], "cif": []}))
     with pytest.raises(ValueError, match=r"expected crystals that come to rest; got none\. Raise"):
         gathered([tmp_path / "1.csv"], 0.6)
+
+
+def test_diamond_under_pressure_with_a_trained_potential():
+    """CHGNet: the measured lattice constant, compression as of the measured bulk modulus (443 GPa, McSkimin and Andreatch, J. Appl. Phys. 43, 2944 (1972)), and diamond below graphite at 10 GPa."""
+    search = SEARCH | {"calculator": "chgnet", "force_eV_per_angstrom": 0.02}
+    strained = phase("diamond").apply_strain([0.04, -0.02, 0.03], inplace=False)
+    free, _ = relaxed(strained, search)
+    dense, enthalpy = relaxed(strained, search | {"pressure_GPa": 10.0})
+    assert free.volume == pytest.approx(phase("diamond").volume, rel=0.02)
+    assert -10.0 / np.log(dense.volume / free.volume) == pytest.approx(443, rel=0.2)
+    _, layered = relaxed(phase("graphite_ab"), search | {"pressure_GPa": 10.0})
+    assert enthalpy < layered - 0.01
