@@ -206,12 +206,14 @@ def crystals_cost(rule: str, study: CarbonStudy) -> Cost:
         evaluations = samples * score_evaluations(sampler.kind, sampler.steps, sampler.correctors)
         factor *= GUIDED if study.property else 1.0
         return Cost(SECONDS_TO_START + 1e-3 * MILLISECONDS_PER_CRYSTAL * factor * evaluations, megabytes)
+    if rule == "relax_crystals" and study.relaxation:
+        return Cost(SECONDS_TO_START + SECONDS_PER_RELAXATION * study.relaxation.samples, 0.1)
     if rule == "search_crystals" and (search := study.data.search):
         return Cost(SECONDS_TO_START + SECONDS_PER_RELAXATION * search.starts / search.jobs, 0.1)
     if rule == "prepare_crystals":
         crystals = bytes_on_disk(study.data.files) / BYTES_PER_CIF
         return Cost(SECONDS_TO_START + SECONDS_PER_COMPARED_CRYSTAL * crystals, 1.0)
-    if rule == "label_crystal":
+    if rule in ("label_crystal", "label_relaxed"):
         return Cost(SECONDS_PER_BAND_GAP * (study.data.largest_atoms / 4.0) ** 3, 0.1)
     if rule == "label_known" and (labels := study.property and study.property.labels):
         crystals = bytes_on_disk(study.data.files) / BYTES_PER_CIF

@@ -20,6 +20,7 @@ SERIES = {
     "samples.property": ("samples, by the network", COLOURS["samples"]),
     "samples.property_matched": ("samples, by the crystal they match", COLOURS["tight_reference"]),
     "samples.property_labelled": ("samples, computed", COLOURS["competitor"]),
+    "samples.property_relaxed": ("relaxed samples, computed", COLOURS["relaxed"]),
 }
 SHARES = {"valid_fraction": "valid", "match_rate": "of a known prototype", "near": "near what is asked for"}
 BINS = 24

@@ -228,6 +228,43 @@ rule label_crystal:
         "../workflow_scripts/label_crystal.py"
 
 
+use rule label_crystal as label_relaxed with:
+    input:
+        samples="results/{system}/{target}/relaxed.npz",
+    output:
+        label="results/{system}/{target}/labels/relaxed_{place}.json",
+    log:
+        "results/logs/label_relaxed/{system}_{target}_{place}.log",
+    params:
+        settings=label_settings,
+        seed=None,
+        place="{place}",
+        cache="results/cache/band_gaps",
+
+
+rule relax_crystals:
+    """Relax some drawn crystals with an interatomic potential, by lot."""
+    input:
+        samples="results/{system}/{target}/samples.npz",
+    output:
+        relaxed="results/{system}/{target}/relaxed.npz",
+        structures="results/{system}/{target}/relaxed.extxyz",
+    log:
+        "results/logs/relax_crystals/{system}_{target}.log",
+    wildcard_constraints:
+        system=of_kind("carbon"),
+    conda:
+        "../envs/search.yaml"
+    threads: 1
+    resources:
+        mem_mb=memory("relax_crystals"),
+        runtime=minutes("relax_crystals"),
+    params:
+        relaxation=setting("relaxation"),
+    script:
+        "../workflow_scripts/relax_crystals.py"
+
+
 rule evaluate_crystals:
     """Compare drawn crystals with known prototypes, beside real crystals, displaced ones and random cells."""
     input:
@@ -236,6 +273,8 @@ rule evaluate_crystals:
         training="results/{system}/model/training.json",
         property=property_file,
         labels=label_files,
+        relaxed=relaxed_file,
+        relaxed_labels=relaxed_label_files,
         library=library(
             "crystals.py",
             "evaluation/matching.py",
@@ -243,6 +282,7 @@ rule evaluate_crystals:
             "evaluation/rings.py",
             "systems/carbon_evaluation.py",
             "systems/carbon_property_evaluation.py",
+            "systems/carbon_relaxation.py",
         ),
     output:
         metrics="results/{system}/{target}/metrics.json",

@@ -344,6 +344,21 @@ def label_files(wildcards):
     return [f"{folder}/{place}.json" for place in range(count)]
 
 
+def relaxed_file(wildcards):
+    """Relaxed samples, where the study asks for some."""
+    wanted = CONFIG.studies[wildcards.system].relaxation
+    name = f"results/{wildcards.system}/{wildcards.target}/relaxed.npz"
+    return [name] if wanted else []
+
+
+def relaxed_label_files(wildcards):
+    """Band gaps of relaxed samples, as many as of those that are as they were drawn."""
+    if not CONFIG.studies[wildcards.system].relaxation:
+        return []
+    files = map(Path, label_files(wildcards))
+    return [str(file.with_stem(f"relaxed_{file.stem}")) for file in files]
+
+
 def asked_guidance(wildcards):
     """How much a value weighs that the target is asked to have."""
     own = SETTINGS[wildcards.system]["targets"][wildcards.target]

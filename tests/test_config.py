@@ -376,6 +376,11 @@ def test_mistake_in_a_study_of_proteins_gives_one_line(tmp_path, path, value, to
             GAPS | {"table": "a.csv", "labels": LABELS},
             ["a table or labels.known", "got a.csv and 2 jobs"],
         ),
+        (
+            "relaxation",
+            {"samples": 501, "seed": 1},
+            ["between property.labels.samples, 0, and sampler.samples, 500", "got 501"],
+        ),
         ("process.fractional.sigma_max", 1.0, ["process.fractional.sigma_max", "got 1.0"]),
         ("data.held_out_share", 1.0, ["data.held_out_share", "got 1.0"]),
         ("process.lattice.sigma_min", 9.0, ["sigma_min < sigma_max; got 9.0 and 3.0"]),

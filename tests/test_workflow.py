@@ -43,7 +43,11 @@ CRYSTALS = {
     "label_crystal",
 }  # fmt: skip
 SEARCH = {"search_crystals", "gather_search", "tabulate_labels"}
-ELSEWHERE = {"download", "gather_samples", "read_trajectory", "label_known", "gather_labels"} | SEARCH
+ELSEWHERE = (
+    {"download", "gather_samples", "read_trajectory", "label_known", "gather_labels"}
+    | SEARCH
+    | {"relax_crystals"}
+)
 SCRIPT = """
 from pathlib import Path
 

@@ -9,6 +9,7 @@ from dig_core.runtime import provenance, run, start
 from dig_core.systems import SYSTEMS
 from dig_core.systems.carbon_evaluation import evaluate
 from dig_core.systems.carbon_property_evaluation import Asked, labelled_metrics, property_metrics
+from dig_core.systems.carbon_relaxation import relaxed_metrics
 
 
 def main(job):
@@ -16,6 +17,9 @@ def main(job):
     started, samples = start(), load_arrays(job.input.samples)
     crystals, settings = load_arrays(job.input.crystals), job.params.evaluation
     metrics, arrays = evaluate(samples, crystals, job.params.target["atoms"], settings)
+    if job.input.relaxed:
+        relaxed = load_arrays(job.input.relaxed[0])
+        metrics |= relaxed_metrics(relaxed, crystals, job.params.target["atoms"], settings["within_angstrom"])
     if job.input.property:
         system = SYSTEMS[job.params.kind]
         told = system.trained_property(load_checkpoint(Path(job.input.property), job.params.property_kind))
@@ -24,8 +28,11 @@ def main(job):
         numbers, shown = property_metrics(arrays, crystals, drawn, known, asked)
         metrics, arrays = metrics | numbers, arrays | shown
         if job.input.labels:
-            labels = [read_json(file) for file in job.input.labels]
-            numbers, shown = labelled_metrics(labels, drawn, asked)
+            numbers, shown = labelled_metrics(_labels(job.input.labels), drawn, asked)
+            metrics, arrays = metrics | numbers, arrays | shown
+        if job.input.relaxed_labels:
+            drawn = system.predicted(told, crystals_of(relaxed))
+            numbers, shown = labelled_metrics(_labels(job.input.relaxed_labels), drawn, asked, "relaxed")
             metrics, arrays = metrics | numbers, arrays | shown
     costs = {
         "seconds_train": read_json(job.input.training)["seconds_train"],
@@ -34,6 +41,10 @@ def main(job):
     origin = provenance({"evaluation": settings}, job.input, settings["seed"], started)
     save_arrays(job.output.evaluation, origin, **arrays)
     write_json(job.output.metrics, metrics | costs)
+
+
+def _labels(files):
+    return [read_json(file) for file in files]
 
 
 if __name__ == "__main__":

@@ -49,12 +49,22 @@ class CrystalTarget(Settings):
         return self
 
 
-class CrystalSearch(Settings):
-    """Random structure search: crystals by lot, and known ones, relaxed with an interatomic potential."""
+class Relaxing(Settings):
+    """How crystals are brought to rest, atoms and cell, with an interatomic potential."""
 
     calculator: str = Field(
         "chgnet", description="ASE calculator in the table of dig_core/energies/ase.py, in its usual settings"
     )
+    pressure_GPa: float = Field(0.0, description="Under which they are relaxed")
+    steps: PositiveInt = Field(200, description="Steps of a relaxation at most")
+    force_eV_per_angstrom: PositiveFloat = Field(
+        0.05, description="At rest is what has smaller forces, also on the cell"
+    )
+
+
+class CrystalSearch(Relaxing):
+    """Random structure search: crystals by lot, and known ones, are relaxed; what then still moves is left out."""
+
     cells: tuple[dict[Symbol, PositiveInt], ...] = Field(
         min_length=1, description="Atoms of a cell, taken in turn: [{C: 6}, {C: 8}]"
     )
@@ -67,15 +77,17 @@ class CrystalSearch(Settings):
     volume_per_atom_angstrom3: PositiveFloat = Field(
         description="Of crystals by lot before they are relaxed: that of dense ones; from too much room chains and sheets come"
     )
-    pressure_GPa: float = Field(0.0, description="Under which all are relaxed")
     window_eV_per_atom: PositiveFloat = Field(
         description="Kept are crystals whose enthalpy is this near to the lowest of their formula"
     )
-    steps: PositiveInt = Field(200, description="Steps of a relaxation; what then still moves is left out")
-    force_eV_per_angstrom: PositiveFloat = Field(
-        0.05, description="At rest is what has smaller forces, also on the cell"
-    )
     seed: Seed = Field(description="Seed of the lot")
+
+
+class CrystalRelaxation(Relaxing):
+    """Drawn crystals that are relaxed, to see how far they are from rest; their band gaps are computed too, where there are labels."""
+
+    samples: PositiveInt = Field(description="Samples of every target that are relaxed, by lot")
+    seed: Seed = Field(description="Seed of that lot")
 
 
 class Crystals(Settings):
@@ -283,6 +295,7 @@ class CarbonStudy(Settings):
         None, description="What crystals can be asked for; null: nothing"
     )
     sampler: CrystalDrawing = Field(description="Drawing crystals")
+    relaxation: CrystalRelaxation | None = Field(None, description="Relaxation of some samples; null: none")
     evaluation: CrystalEvaluation = Field(description="Comparison with known crystals")
 
     @model_validator(mode="after")
@@ -292,6 +305,21 @@ class CarbonStudy(Settings):
             raise ValueError(
                 f"expected training.emphasis within process.fractional, {noise.sigma_min:g} to {noise.sigma_max:g};"
                 f" got {own.sigma_min:g} to {own.sigma_max:g}. Narrow it"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _as_many_are_relaxed_as_asked(self) -> Self:
+        if self.relaxation is None:
+            return self
+        drawn, labels = (
+            self.sampler.samples,
+            self.property.labels.samples if self.property and self.property.labels else 0,
+        )
+        if not labels <= self.relaxation.samples <= drawn:
+            raise ValueError(
+                f"expected between property.labels.samples, {labels}, and sampler.samples, {drawn}, in relaxation.samples;"
+                f" got {self.relaxation.samples}. Relax as many as are labelled, and no more than are drawn"
             )
         return self
 

@@ -72,22 +72,23 @@ def property_metrics(
 
 
 def labelled_metrics(
-    labels: Sequence[Mapping[str, Any]], drawn: Arrays, asked: Asked
+    labels: Sequence[Mapping[str, Any]], drawn: Arrays, asked: Asked, which: str = "labelled"
 ) -> tuple[dict[str, float], dict[str, np.ndarray]]:
-    """What samples really have, and how near the network comes to it; an array for the figure: `samples.property_labelled`.
+    """What samples really have, and how near the network comes to it; an array for the figure: `samples.property_<which>`.
 
     Args:
         labels: of some samples, as `energies.labels.label` gives them, with the number of the `sample`.
         drawn: `carbon_property.predicted` of all samples.
+        which: stands in the names of the numbers: `relaxed` for relaxed samples.
     """
     values = np.array([np.nan if own["value"] is None else own["value"] for own in labels], dtype=float)
     told = drawn["predicted"][[own["sample"] for own in labels]]
     known, name = np.isfinite(values), asked.column.rpartition("_")[0]
-    metrics = asked.counted(values, "labelled_")
-    metrics[f"{name}_labelled_samples"] = len(labels)
-    metrics[f"{name}_labelled_failed_fraction"] = float((~known).mean())
+    metrics = asked.counted(values, f"{which}_")
+    metrics[f"{name}_{which}_samples"] = len(labels)
+    metrics[f"{name}_{which}_failed_fraction"] = float((~known).mean())
     if known.any():
-        metrics[asked.key("error_labelled")] = float(np.abs(told - values)[known].mean())
+        metrics[asked.key(f"error_{which}")] = float(np.abs(told - values)[known].mean())
     if values[known].size > 1 and values[known].std() > 0 < told[known].std():
-        metrics[f"{name}_labelled_correlation"] = float(np.corrcoef(told[known], values[known])[0, 1])
-    return metrics, {"samples.property_labelled": values}
+        metrics[f"{name}_{which}_correlation"] = float(np.corrcoef(told[known], values[known])[0, 1])
+    return metrics, {f"samples.property_{which}": values}

@@ -5,24 +5,18 @@ Crystals by lot obey a space group, so that few coordinates are free. Known crys
 
 import importlib.util
 from collections.abc import Mapping, Sequence
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from ase.calculators.calculator import BaseCalculator
-from ase.filters import FrechetCellFilter
-from ase.optimize import FIRE
-from ase.units import GPa
 from pymatgen.core import Composition, Structure
-from pymatgen.io.ase import AseAtomsAdaptor
 from pymatgen.io.cif import CifWriter
 
 from dig_core.crystals import primitive
 from dig_core.data.carbon_phases import supercells
 from dig_core.data.crystal_files import SHORTEST_ANGSTROM, read_crystals, shortest_distance
-from dig_core.energies.ase import calculator
+from dig_core.energies.crystal_relaxation import relaxed
 from dig_core.evaluation.matching import matcher, prototypes
 from dig_core.runtime import progress
 
@@ -46,9 +40,11 @@ def searched(search: Mapping[str, Any], elements: Sequence[str], part: tuple[int
     rows = []
     for name in progress(names, "crystals relaxed"):
         crystal = known[name] if name in known else random_start(int(name[7:]), search)
-        if found := relaxed(crystal, search):
-            cells = _cells(found[0], search["cells"]) if name in known else [found[0]]
-            rows += [(name, found[1], str(CifWriter(own, significant_figures=6))) for own in cells]
+        found = relaxed(crystal, search)
+        if found.at_rest and shortest_distance(found.crystal) >= SHORTEST_ANGSTROM:
+            cells = _cells(found.crystal, search["cells"]) if name in known else [found.crystal]
+            enthalpy = found.enthalpy_eV_per_atom
+            rows += [(name, enthalpy, str(CifWriter(own, significant_figures=6))) for own in cells]
     print(f"{len({name for name, *_ in rows})} of {len(names)} crystals came to rest", flush=True)
     return pd.DataFrame(rows, columns=["start", ENTHALPY, "cif"])
 
@@ -106,28 +102,6 @@ def random_crystal(atoms: Mapping[str, int], generator: np.random.Generator) -> 
         found = primitive(crystal.to_pymatgen()) if crystal.valid else None
         if found and len(found) == sum(atoms.values()):
             return found
-
-
-def relaxed(crystal: Structure, search: Mapping[str, Any]) -> tuple[Structure, float] | None:
-    """The crystal at rest under the pressure, atoms and cell, and its enthalpy in eV per atom; None where it comes to none.
-
-    Args:
-        search: `calculator`, `pressure_GPa`, `steps` and `force_eV_per_angstrom` of the settings.
-    """
-    atoms, pressure = AseAtomsAdaptor.get_atoms(crystal, msonable=False), search["pressure_GPa"] * GPa
-    atoms.calc = _potential(search["calculator"])
-    moving = FrechetCellFilter(atoms, scalar_pressure=pressure)
-    rests = FIRE(moving, logfile=None).run(fmax=search["force_eV_per_angstrom"], steps=search["steps"])
-    found = AseAtomsAdaptor.get_structure(atoms)
-    if not rests or shortest_distance(found) < SHORTEST_ANGSTROM:
-        return None
-    return found, float((atoms.get_potential_energy() + pressure * atoms.get_volume()) / len(atoms))
-
-
-@cache
-def _potential(name: str) -> BaseCalculator:
-    """Loaded once."""
-    return calculator(name, {})
 
 
 def _known(files: Sequence[str], elements: Sequence[str]) -> list[Structure]:

@@ -84,3 +84,17 @@ def test_every_crystal_gets_the_label_of_its_prototype(crystals, tmp_path, capsy
         np.testing.assert_array_equal(whole[name], before[name])
     known = np.isfinite(expected).sum()
     assert f"band_gap_eV: {known} of {len(CELLS)} crystals, mean" in capsys.readouterr().out
+
+
+def test_relaxed_samples_are_labelled_in_their_order_and_others_by_lot(crystals, tmp_path):
+    for seed, expected in ((None, 2), (7, int(labels.by_lot(len(CELLS), 7)[2]))):
+        params = {"settings": SETTINGS, "seed": seed, "place": "2", "cache": str(tmp_path / "cache")}
+        run_script(
+            "label_crystal",
+            input=Files(samples=crystals),
+            output=SimpleNamespace(label=tmp_path / "label.json"),
+            params=SimpleNamespace(**params),
+        )
+        found, cell = read_json(tmp_path / "label.json"), list(CELLS.values())[expected]
+        assert found["sample"] == expected
+        assert found["value"] is None or found["value"] == pytest.approx(cell.volume / len(cell), rel=1e-5)
