@@ -240,6 +240,11 @@ def test_dry_run_of_crystals_whose_property_is_computed(workflow):
     edit(workflow / "config/systems/carbon_tiny.yaml", "samples: 2, known", "samples: 3, known")
     more = jobs(snakemake(workflow, "-n", "carbon_tiny"))
     assert more["label_crystal"] == 3 and not {"label_known", "gather_labels", "train_property"} & set(more)
+    study = workflow / "config/systems/carbon_tiny.yaml"
+    edit(study, "sampler: {steps", "relaxation: {samples: 4, seed: 1}\nsampler: {steps")
+    more = jobs(snakemake(workflow, "-n", "carbon_tiny"))
+    assert (more["relax_crystals"], more["label_relaxed"], more["evaluate_crystals"]) == (3, 9, 3)
+    assert not {"sample_crystals", "train_property"} & set(more)
 
 
 def test_dry_run_of_a_search(workflow):
@@ -619,6 +624,7 @@ def test_list_of_rules_is_the_help(workflow):
     listed = dict(re.findall(r"^(\w+) \((.+)\)$", said, re.MULTILINE))
     inherited = {
         "train_property",
+        "label_relaxed",
         "simulate_competitor",
         "sample_shard",
         "build_protein",
