@@ -211,17 +211,21 @@ def crystals_cost(rule: str, study: CarbonStudy) -> Cost:
     if rule == "search_crystals" and (search := study.data.search):
         return Cost(SECONDS_TO_START + SECONDS_PER_RELAXATION * search.starts / search.jobs, 0.1)
     if rule == "prepare_crystals":
-        crystals = bytes_on_disk(study.data.files) / BYTES_PER_CIF
-        return Cost(SECONDS_TO_START + SECONDS_PER_COMPARED_CRYSTAL * crystals, 1.0)
+        return Cost(SECONDS_TO_START + SECONDS_PER_COMPARED_CRYSTAL * _crystals(study), 1.0)
     if rule in ("label_crystal", "label_relaxed"):
         return Cost(SECONDS_PER_BAND_GAP * (study.data.largest_atoms / 4.0) ** 3, 0.1)
     if rule == "label_known" and (labels := study.property and study.property.labels):
-        crystals = bytes_on_disk(study.data.files) / BYTES_PER_CIF
-        prototypes = PROTOTYPES_PER_CRYSTAL * crystals / (labels.known or 1)
+        prototypes = PROTOTYPES_PER_CRYSTAL * _crystals(study) / (labels.known or 1)
         return Cost(prototypes * cost("label_crystal", study).seconds, 0.1)
     if rule == "evaluate_crystals":
         return Cost(SECONDS_TO_START + SECONDS_PER_COMPARED_CRYSTAL * 4 * samples, megabytes)
     return Cost(SECONDS_TO_START, 1.0)
+
+
+def _crystals(study: CarbonStudy) -> float:
+    """About how many a study knows: those of its files, and at most those of its search."""
+    searched = study.data.search.starts if study.data.search else 0
+    return bytes_on_disk(study.data.files) / BYTES_PER_CIF + searched
 
 
 def runtime_minutes(rule: str, study: AnyStudy) -> int:

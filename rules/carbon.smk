@@ -273,7 +273,7 @@ rule evaluate_crystals:
         training="results/{system}/model/training.json",
         property=property_file,
         labels=label_files,
-        relaxed=relaxed_file,
+        relaxed=relaxed_crystals,
         relaxed_labels=relaxed_label_files,
         library=library(
             "crystals.py",

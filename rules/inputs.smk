@@ -344,7 +344,7 @@ def label_files(wildcards):
     return [f"{folder}/{place}.json" for place in range(count)]
 
 
-def relaxed_file(wildcards):
+def relaxed_crystals(wildcards):
     """Relaxed samples, where the study asks for some."""
     wanted = CONFIG.studies[wildcards.system].relaxation
     name = f"results/{wildcards.system}/{wildcards.target}/relaxed.npz"

@@ -164,6 +164,14 @@ def test_dry_run_of_the_shipped_list(workflow):
     assert jobs(snakemake(workflow, "-n", "table_stabilisers"))["pretrain_density"] >= 2 * 8
 
 
+def test_no_function_of_the_rules_is_defined_twice():
+    """The later one would take the place of the first in all rules."""
+    names = [
+        name for path in RULE_FILES for name in re.findall(r"^def (\w+)", path.read_text(), re.MULTILINE)
+    ]
+    assert len(names) > 50 and sorted(set(names)) == sorted(names)
+
+
 def test_dry_run_of_every_target(workflow):
     edit(
         workflow / "config/config.yaml",
