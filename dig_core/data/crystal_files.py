@@ -7,7 +7,9 @@ from pathlib import Path
 import ase.io
 import numpy as np
 import pandas as pd
+from ase import Atoms
 from pymatgen.core import Structure
+from pymatgen.io.ase import AseAtomsAdaptor
 
 from dig_core.crystals import SMALLEST_VOLUME, Crystals
 from dig_core.files import atomic
@@ -15,6 +17,7 @@ from dig_core.runtime import progress
 
 FORMATS = {".cif": "cif", ".vasp": "poscar", ".poscar": "poscar", ".json": "json", ".xsf": "xsf"}
 TABLES = (".csv", ".csv.gz")
+SERIES = (".extxyz", ".xyz")  # with one crystal after another
 SHORTEST_ANGSTROM = 0.6  # atoms closer than that are one and the same, or a mistake
 
 
@@ -29,24 +32,43 @@ def read_crystals(files: Sequence[str | Path], elements: Iterable[str]) -> list[
 
 def rows(files: Sequence[str | Path]) -> pd.DataFrame:
     """A row for each crystal of the files, in order: those of the tables as they are, of others the `file`."""
-    return pd.concat(
-        [
-            pd.read_csv(file) if str(file).endswith(TABLES) else pd.DataFrame({"file": [str(file)]})
-            for file in files
-        ],
-        ignore_index=True,
-    )
+    return pd.concat(map(_rows, files), ignore_index=True)
+
+
+def _rows(file: str | Path) -> pd.DataFrame:
+    if str(file).endswith(TABLES):
+        return pd.read_csv(file)
+    count = len(_frames(file)) if str(file).endswith(SERIES) else 1
+    return pd.DataFrame({"file": [str(file)] * count})
 
 
 def _of_file(file: Path, elements: tuple[str, ...]) -> list[Structure]:
     if file.name.endswith(TABLES):
         return _of_table(file, elements)
+    if file.name.endswith(SERIES):
+        return _of_series(file, elements)
     name = "POSCAR" if file.name.startswith("POSCAR") else file.suffix.lower()
     if name != "POSCAR" and name not in FORMATS:
         raise ValueError(
-            f"expected a crystal as {', '.join(FORMATS)} or a table as {', '.join(TABLES)}; got {file}. Convert it"
+            f"expected a crystal as {', '.join((*FORMATS, *SERIES))} or a table as {', '.join(TABLES)}; got {file}. Convert it"
         )
     return [read_crystal(file.read_text(), FORMATS.get(name, "poscar"), elements, file)]
+
+
+def _of_series(file: Path, elements: tuple[str, ...]) -> list[Structure]:
+    crystals = [AseAtomsAdaptor.get_structure(own) for own in _frames(file)]
+    for number, crystal in enumerate(crystals, start=1):
+        expect_crystal(crystal, elements, f"{file}, crystal {number}")
+    return crystals
+
+
+def _frames(file: str | Path) -> list[Atoms]:
+    frames = ase.io.read(file, index=":", format="extxyz")
+    if not all(own.cell.rank == 3 for own in frames):
+        raise ValueError(f"expected a cell of every crystal in {file}; got none. Write it as Lattice")
+    for own in frames:
+        own.calc = None  # energies and forces are not properties of these crystals
+    return frames
 
 
 def _of_table(file: Path, elements: tuple[str, ...]) -> list[Structure]:

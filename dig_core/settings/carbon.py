@@ -95,7 +95,7 @@ class Crystals(Settings):
 
     files: tuple[str, ...] = Field(
         (),
-        description="CIF, POSCAR, XSF or pymatgen JSON files of a crystal each, or tables (csv, csv.gz) with a CIF per row in the column `cif`",
+        description="CIF, POSCAR, XSF or pymatgen JSON files of a crystal each, extxyz files of one after another, or tables (csv, csv.gz) with a CIF per row in the column `cif`",
     )
     search: CrystalSearch | None = Field(
         None, description="Crystals that the workflow finds itself, beside those of `files`; null: none"
