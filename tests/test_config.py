@@ -25,6 +25,7 @@ ALANINE, PEPTIDES, TWO_STATES, CARBON = (
     for name in ("alanine_dipeptide", "peptides", "two_states", "carbon_24")
 )
 
+CARBON["data"]["files"] = [str(ROOT / "config/structures/carbon_phases.csv")]  # that is there
 GAPS, SEARCH = (
     yaml.safe_load((ROOT / f"config/systems/{name}.yaml").read_text())[section]
     for name, section in (("carbon_tiny", "property"), ("carbon_search", "data"))

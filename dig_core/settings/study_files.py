@@ -29,8 +29,9 @@ def expect_files(study: Study | ProteinStudy, path: Path) -> None:
 
 def expect_present(files: Iterable[str], path: Path) -> None:
     """Raise ConfigError (one line) for a file that the study of the file `path` names, and that is neither there nor fetched by the workflow."""
-    for file in set(files) - set(_downloads(path.parent.parent / "config.yaml")):
-        if not Path(file).is_file():
+    fetched = _downloads(path.parent.parent / "config.yaml")
+    for file in files:  # in order: the same mistake gives the same line
+        if file not in fetched and not Path(file).is_file():
             raise ConfigError(
                 f"{path}: expected the file {file}; found none."
                 " Write the path relative to the repository root, or absolute, or name it under downloads in config.yaml"
