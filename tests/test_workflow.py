@@ -265,7 +265,7 @@ def test_dry_run_of_a_search(workflow):
         "search_crystals": 3,
         "gather_search": 1,
         "prepare_crystals": 1,
-        "label_known": 10,
+        "label_known": 30,
     } | dict.fromkeys(("gather_labels", "tabulate_labels"), 1)
     snakemake(workflow, "--cores", "1", *chosen, "--", table)
     edit(workflow / "config/systems/carbon_search.yaml", "window_eV_per_atom: 0.6", "window_eV_per_atom: 0.7")

@@ -87,7 +87,7 @@ def random_crystal(atoms: Mapping[str, int], generator: np.random.Generator) -> 
     """
     if importlib.util.find_spec("pyxtal") is None:
         raise RuntimeError(
-            "expected the package pyxtal; got none. Install it with `pip install 'dig[search]'`"
+            "expected the package pyxtal; got none. Install it with `pip install -e '.[search]'`"
         )
     from pyxtal import pyxtal
     from pyxtal.msg import Comp_CompatibilityError, VolumeError
@@ -114,6 +114,8 @@ def _known(files: Sequence[str], elements: Sequence[str]) -> list[Structure]:
 def _cells(crystal: Structure, asked: Sequence[Mapping[str, int]]) -> list[Structure]:
     """Its cells with these atoms."""
     smallest = primitive(crystal)
+    if smallest is None:
+        return []
     wanted = [Composition(atoms) for atoms in asked]
     return [
         cell
