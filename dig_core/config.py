@@ -18,7 +18,7 @@ from dig_core.settings.description import describe
 from dig_core.settings.download import Download
 from dig_core.settings.fields import Settings, suggestion
 from dig_core.settings.protein import ProteinStudy
-from dig_core.settings.starting import expect_held_out, expect_same_network
+from dig_core.settings.starting import Started, expect_held_out, expect_same_network
 from dig_core.settings.study import Study
 from dig_core.settings.study_files import expect_files, expect_present, files_of_crystals
 from dig_core.settings.validation import ConfigError, validated
@@ -34,7 +34,7 @@ STUDIES: dict[str, type[AnyStudy]] = {
     "protein": ProteinStudy,
     "carbon": CarbonStudy,
 }
-# Of molecules and proteins; the others stand on their own: no frames, files or networks of another study.
+# Of molecules and proteins; the others have no frames.
 OF_FRAMES = Study | ProteinStudy
 
 
@@ -124,7 +124,7 @@ def _starts(studies: dict[str, AnyStudy], folder: Path) -> dict[str, AnyStudy]:
 
 
 def _start_of(study: AnyStudy) -> str | None:
-    return study.training.start_from if isinstance(study, OF_FRAMES) else None
+    return study.training.start_from if isinstance(study, Started) else None
 
 
 def _simulating(studies: dict[str, AnyStudy], folder: Path) -> dict[str, Study]:
@@ -183,13 +183,14 @@ def _loaded(path: Path, starting: tuple[Path, ...]) -> AnyStudy:
     study = validated_study(values, str(path))
     if isinstance(study, OF_FRAMES):
         expect_files(study, path)
-        _expect_start(study, path, starting)
     if isinstance(study, CarbonStudy):
         expect_present(files_of_crystals(study), path)
+    if isinstance(study, Started):
+        _expect_start(study, path, starting)
     return study
 
 
-def _expect_start(study: OF_FRAMES, path: Path, starting: tuple[Path, ...]) -> None:
+def _expect_start(study: Started, path: Path, starting: tuple[Path, ...]) -> None:
     """The network that the training starts from fits, and neither it nor what it started from has learned what is held out."""
     name = study.training.start_from
     if name is None:

@@ -163,7 +163,7 @@ def train_system(
         ValueError: as `train`, and where the weights to start from are those of another network.
     """
     dataset, descriptors, pretrained = material.dataset, material.descriptors, material.pretrained
-    if pretrained and not descriptors:
+    if pretrained and not descriptors and settings["training"]["steps"] == 0:
         return _taken_over(system, pretrained, settings)
     known = {"scale_angstrom": pretrained["scale_angstrom"]} if pretrained else {}
     make_loss = material.loss or system.denoising_loss

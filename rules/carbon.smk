@@ -275,9 +275,11 @@ rule evaluate_crystals:
         labels=label_files,
         relaxed=relaxed_crystals,
         relaxed_labels=relaxed_label_files,
+        phases=named_phases,
         library=library(
             "crystals.py",
             "evaluation/matching.py",
+            "evaluation/phases.py",
             "evaluation/ideal_bonds.py",
             "evaluation/rings.py",
             "systems/carbon_evaluation.py",
@@ -303,6 +305,7 @@ rule evaluate_crystals:
         target=drawn_target,
         column=setting("property", "column"),
         all_asked=all_asked,
+        elements=setting("data", "elements"),
         evaluation=setting("evaluation"),
     script:
         "../workflow_scripts/evaluate_crystals.py"

@@ -359,6 +359,12 @@ def relaxed_label_files(wildcards):
     return [str(file.with_stem(f"relaxed_{file.stem}")) for file in files]
 
 
+def named_phases(wildcards):
+    """The table of phases that are counted among the samples, where the study names one."""
+    table = CONFIG.studies[wildcards.system].evaluation.phases
+    return [table] if table else []
+
+
 def asked_guidance(wildcards):
     """How much a value weighs that the target is asked to have."""
     own = SETTINGS[wildcards.system]["targets"][wildcards.target]
@@ -401,8 +407,9 @@ def study_figures(study):
     if CONFIG.studies[study].kind == "analytic":
         return ["energies_only"]
     if CONFIG.studies[study].kind == "carbon":
+        learning = ["learning_curve"] if CONFIG.studies[study].training.steps else []
         own = ["property"] if CONFIG.studies[study].property else []
-        return ["crystals", "learning_curve", *own]
+        return ["crystals", *learning, *own]
     own = CONFIG.studies[study]
     learning = ["learning_curve"] if own.training.steps or own.pretraining else []
     if own.data.source == "structures":

@@ -388,6 +388,9 @@ def test_mistake_in_a_study_of_proteins_gives_one_line(tmp_path, path, value, to
         ("model.cutoff", 4.0, ["got 'cutoff'", "cutoff_angstrom"]),
         ("sampler.kind", "langevin", ["sampler.kind", "got 'langevin'"]),
         ("sampler.correctors", -1, ["sampler.correctors", "got -1"]),
+        ("training.steps", 0, ["training: expected steps >= 1; got 0"]),
+        ("training.start_from", "carbon_25", ["training.start_from: expected a study", "got 'carbon_25'"]),
+        ("evaluation.phases", "absent.csv", ["the file absent.csv; found none"]),
         ("training.emphasis.sigma_max", 0.02, ["sigma_min < sigma_max; got 0.02 and 0.02"]),
         ("training.emphasis.sigma_max", 0.4, ["within process.fractional, 0.01 to 0.3; got 0.02 to 0.4"]),
     ],
@@ -408,6 +411,27 @@ def test_labels_are_those_of_the_property_and_of_samples_that_there_are(tmp_path
     ):
         text = mistake(tmp_path, changed("property", tiny | {"labels": labels} | changes, CARBON))
         assert "expected" in text and told in text
+
+
+def test_crystals_start_from_a_network_of_the_same_crystals(tmp_path):
+    """What is held out is told by the data, so these must be the same; without anything held out they need not be."""
+    write(tmp_path, "known", CARBON)
+    own = {"based_on": "known", "training": {"start_from": "known", "steps": 0}}
+    assert load_study(write(tmp_path, "drawn", own)).training.start_from == "known"
+    for changes, told in (
+        (
+            {"data": {"seed": 2}},
+            "expected the data of known, so that what is held out has not trained its network",
+        ),
+        ({"model": {"width": 32}}, "whose model.width is 64; got 32"),
+        (
+            {"process": {"lattice": {"sigma_max": 4.0}}},
+            "expected the process of known where training.steps is 0",
+        ),
+    ):
+        assert told in mistake(tmp_path, own | changes, "drawn")
+    other = {"data": {"seed": 2, "held_out_share": 0.0}, "training": {"start_from": "known", "steps": 5}}
+    assert load_study(write(tmp_path, "tuned", own | other)).training.steps == 5
 
 
 def test_a_study_of_crystals_is_described_and_costs_more_where_it_is_larger(tmp_path):

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from dig_core.checkpoints import load_checkpoint
 from dig_core.crystals import crystals_of
+from dig_core.data.crystal_files import read_crystals
 from dig_core.files import load_arrays, read_json, save_arrays, write_json
 from dig_core.runtime import provenance, run, start
 from dig_core.systems import SYSTEMS
@@ -16,10 +17,11 @@ def main(job):
     """Write the metrics (one level, units in the keys) and the arrays that the figure shows."""
     started, samples = start(), load_arrays(job.input.samples)
     crystals, settings = load_arrays(job.input.crystals), job.params.evaluation
-    metrics, arrays = evaluate(samples, crystals, job.params.target["atoms"], settings)
+    atoms, phases = job.params.target["atoms"], read_crystals(job.input.phases, job.params.elements)
+    metrics, arrays = evaluate(samples, crystals, atoms, settings, phases)
     if job.input.relaxed:
         relaxed = load_arrays(job.input.relaxed[0])
-        metrics |= relaxed_metrics(relaxed, crystals, job.params.target["atoms"], settings["within_angstrom"])
+        metrics |= relaxed_metrics(relaxed, crystals, atoms, settings["within_angstrom"], phases)
     if job.input.property:
         system = SYSTEMS[job.params.kind]
         told = system.trained_property(load_checkpoint(Path(job.input.property), job.params.property_kind))

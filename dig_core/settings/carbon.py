@@ -1,29 +1,15 @@
 """A study of crystals: where they come from, the network over their images, and what is drawn."""
 
-from typing import Annotated, Literal, Self
+from typing import Literal, Self
 
-from pydantic import AfterValidator, Field, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
+from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 
+from dig_core.settings.carbon_property import CrystalProperty
+from dig_core.settings.carbon_training import ScoreTraining
+from dig_core.settings.elements import Symbol
 from dig_core.settings.fields import Fraction, Name, Seed, Settings
-from dig_core.settings.network import Noise, Optimisation
+from dig_core.settings.network import Noise
 from dig_core.settings.sampling import CORRECTORS, Drawing
-
-_SYMBOLS = """
-H He Li Be B C N O F Ne Na Mg Al Si P S Cl Ar K Ca Sc Ti V Cr Mn Fe Co Ni Cu Zn Ga Ge As Se Br Kr Rb Sr Y Zr Nb Mo Tc Ru Rh Pd Ag Cd In Sn Sb
-Te I Xe Cs Ba La Ce Pr Nd Pm Sm Eu Gd Tb Dy Ho Er Tm Yb Lu Hf Ta W Re Os Ir Pt Au Hg Tl Pb Bi Po At Rn Fr Ra Ac Th Pa U Np Pu Am Cm Bk Cf Es Fm
-Md No Lr Rf Db Sg Bh Hs Mt Ds Rg Cn Nh Fl Mc Lv Ts Og
-"""
-ELEMENTS = frozenset(_SYMBOLS.split())
-LABELLED = "band_gap_eV"  # what electronic-structure codes are asked for
-
-
-def _element(symbol: str) -> str:
-    if symbol not in ELEMENTS:
-        raise ValueError(f"expected the symbol of an element; got {symbol!r}. Write C, Si, ...")
-    return symbol
-
-
-Symbol = Annotated[str, AfterValidator(_element)]
 
 
 class CrystalTarget(Settings):
@@ -149,33 +135,6 @@ class CrystalProcess(Settings):
     lattice: Noise = Field(description="Of the symmetric ln(cell), in units of model.lattice_spread")
 
 
-class CrystalTraining(Optimisation):
-    """Denoising score matching on both parts."""
-
-    steps: PositiveInt = Field(description="Optimiser steps")
-    batch_size: PositiveInt = Field(
-        description="Noised crystals per step, all of one number of atoms; each appears twice, with opposite noise"
-    )
-    validation_fraction: Fraction = Field(
-        description="Share of the training crystals kept for the learning curve"
-    )
-    seed: Seed = Field(description="Seed of weights, batches and noise")
-
-
-class NoiseEmphasis(Noise):
-    """A range of noise of fractional coordinates that is trained more than the rest: where atoms settle into one structure or another."""
-
-    share: Fraction = Field(description="Of the crystals of a step, whose noise is in this range")
-
-
-class ScoreTraining(CrystalTraining):
-    """Training of the score network."""
-
-    emphasis: NoiseEmphasis | None = Field(
-        None, description="Noise that is trained more; null: ln of the noise is evenly spread"
-    )
-
-
 class CrystalDrawing(Drawing):
     """Drawing crystals."""
 
@@ -183,82 +142,6 @@ class CrystalDrawing(Drawing):
         CORRECTORS,
         description="Langevin steps of predictor_corrector between two time points, one network evaluation each; the other solvers have none",
     )
-
-
-class Guidance(Settings):
-    """How much what is asked for weighs."""
-
-    scale: PositiveFloat = Field(
-        description="Power of the likelihood of what is asked for: 1.0 is the rule of Bayes, more insists"
-    )
-    largest_noise: PositiveFloat = Field(
-        0.8, description="Of fractional coordinates: nothing is asked of crystals with more"
-    )
-
-
-class Labels(Settings):
-    """Band gaps of crystals by an electronic-structure code: of drawn ones, each a job of its own, and of known ones."""
-
-    kind: Literal["quantum_espresso"] = Field(description="Code; its program pw.x must be installed")
-    samples: PositiveInt = Field(description="Samples of every target that are labelled, by lot")
-    known: PositiveInt | None = Field(
-        None,
-        description="Jobs among which the prototypes of data.files are divided: the first crystal of each is labelled, for all of them; null: the tables have the column",
-    )
-    seed: Seed = Field(description="Seed of that lot")
-    cutoff_Ry: PositiveFloat = Field(30.0, description="Of plane waves")
-    k_spacing_per_angstrom: PositiveFloat = Field(
-        0.25, description="Largest distance of k points, with the factor 2 pi"
-    )
-    smallest_gap_eV: PositiveFloat = Field(0.3, description="With less a crystal counts as a metal")
-    pseudopotentials: dict[Symbol, str] = Field(
-        {"C": "C.pbe-rrkjus.UPF"}, description="Files of the elements"
-    )
-    folder: str = Field(
-        "/usr/share/espresso/pseudo", description="Where they are; Debian: quantum-espresso-data"
-    )
-
-
-class CrystalProperty(Settings):
-    """A property that crystals can be asked for: a network of the sizes of `model` tells it from noised crystals."""
-
-    column: Name = Field(
-        description="Of the tables in data.files, with its unit at the end: band_gap_eV; with labels.known it is computed and need not be there. Crystals without a number do not train this network"
-    )
-    table: str | None = Field(
-        None,
-        description="Table (csv) of this column and one more that the tables in data.files have too, by which crystals are told apart; null: the column is in data.files",
-    )
-    modes: PositiveInt = Field(description="Normal distributions whose mixture it is told as")
-    centre: float = Field(description="About the mean of usual values")
-    spread: PositiveFloat = Field(description="About their standard deviation")
-    tolerance: PositiveFloat = Field(description="Values this near are the same: the smallest uncertainty")
-    guidance: Guidance = Field(description="Towards `asked` of a target")
-    labels: Labels | None = Field(
-        None, description="What samples really have, where the property is the band gap; null: not computed"
-    )
-    training: CrystalTraining = Field(description="Training of that network")
-
-    @model_validator(mode="after")
-    def _labels_are_of_the_property(self) -> Self:
-        if self.labels and self.column != LABELLED:
-            raise ValueError(
-                f"expected column: {LABELLED}, which labels are; got {self.column}. Write labels: null"
-            )
-        return self
-
-    @model_validator(mode="after")
-    def _known_or_computed(self) -> Self:
-        if self.table and self.labels and self.labels.known:
-            raise ValueError(
-                f"expected a table or labels.known, which computes what it holds; got {self.table} and {self.labels.known} jobs. Leave one out"
-            )
-        return self
-
-    @property
-    def units(self) -> dict[str, float]:
-        """What its network is built from, beside the settings `model`."""
-        return self.model_dump(include={"modes", "centre", "spread", "tolerance"})
 
 
 class CrystalEvaluation(Settings):
@@ -275,6 +158,10 @@ class CrystalEvaluation(Settings):
     )
     near_asked: PositiveFloat = Field(
         1.0, description="Values of the property this near to one that is asked for are counted"
+    )
+    phases: str | None = Field(
+        None,
+        description="Table (csv) of crystals with the columns `phase` and `cif`: how many samples are of each of these phases; null: not counted",
     )
     noise_angstrom: PositiveFloat = Field(
         description="Baseline: training crystals whose atoms are displaced by so much in every direction"

@@ -42,7 +42,8 @@ def files_of_crystals(study: CarbonStudy) -> list[str]:
     """Files that a study of crystals names."""
     known = study.data.search.known if study.data.search else ()
     table = [study.property.table] if study.property and study.property.table else []
-    return [*study.data.files, *known, *table]
+    phases = [study.evaluation.phases] if study.evaluation.phases else []
+    return [*study.data.files, *known, *table, *phases]
 
 
 def _files(study: Study | ProteinStudy) -> list[str]:

@@ -26,6 +26,7 @@ from dig_core.evaluation.matching import (
     matches,
     prototypes,
 )
+from dig_core.evaluation.phases import phase_shares
 from dig_core.evaluation.rings import six_ring_share
 
 Arrays = Mapping[str, np.ndarray]
@@ -83,11 +84,15 @@ def _divides(crystal: Structure, whole: Composition) -> bool:
 
 
 def evaluate(
-    samples: Arrays, crystals: Arrays, atoms: Mapping[str, int], settings: Mapping[str, Any]
+    samples: Arrays,
+    crystals: Arrays,
+    atoms: Mapping[str, int],
+    settings: Mapping[str, Any],
+    phases: Sequence[Structure] = (),
 ) -> tuple[Metrics, dict[str, np.ndarray]]:
     """Metrics (one level, units in the keys), and arrays of all series for the figure; `samples.references` are the crystals of the study that `samples.nearest` counts.
 
-    Without crystals of just these atoms there are neither baselines nor distances of distributions.
+    Without crystals of just these atoms there are neither baselines nor distances of distributions. Named `phases` are counted: `phase_shares`.
     """
     bonds = Bonds(**{name: settings[name] for name in Bonds.__dataclass_fields__})
     known = known_crystals(crystals, atoms, bonds.within_angstrom)
@@ -103,6 +108,7 @@ def evaluate(
             values |= {f"{k}_wasserstein": wasserstein_distance(geometry[k], real[k]) for k in DISTRIBUTIONS}
         matched, nearest = _matched(structures, known, itself, bonds.within_angstrom)
         values["novel_fraction"] = (bonded.valid & (nearest["nearest"] < 0)).mean()
+        metrics |= phase_shares(structures, phases, ending)
         metrics |= {f"{name}{ending}": float(value) for name, value in (matched | values).items()}
         arrays |= {f"{(ending or '_samples')[1:]}.{name}": own for name, own in (geometry | nearest).items()}
     return metrics | _distinct(drawn), arrays | {"samples.references": known.places}

@@ -1,14 +1,16 @@
 """How far drawn crystals are from rest: some of them, by lot, relaxed with an interatomic potential."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from pymatgen.core import Structure
 
 from dig_core.crystals import Crystals, crystals_of
 from dig_core.energies.crystal_relaxation import Relaxed, relaxed
 from dig_core.energies.labels import by_lot
 from dig_core.evaluation.matching import matcher, matches
+from dig_core.evaluation.phases import phase_shares
 from dig_core.runtime import progress
 from dig_core.systems.carbon_evaluation import known_crystals
 
@@ -37,11 +39,16 @@ def relaxed_samples(samples: Arrays, settings: Mapping[str, Any]) -> dict[str, n
 
 
 def relaxed_metrics(
-    found: Arrays, crystals: Arrays, atoms: Mapping[str, int], within_angstrom: float
+    found: Arrays,
+    crystals: Arrays,
+    atoms: Mapping[str, int],
+    within_angstrom: float,
+    phases: Sequence[Structure] = (),
 ) -> dict[str, float | int]:
-    """Of `relaxed_samples`: how many came to rest, how much enthalpy that set free, how far they are above the lowest of them, and how many match a known crystal."""
+    """Of `relaxed_samples`: how many came to rest, how much enthalpy that set free, how far they are above the lowest of them, and how many match a known crystal and the named `phases`."""
     known = known_crystals(crystals, atoms, within_angstrom)
-    matched = matches(crystals_of(found).structures(), known.references, matcher())
+    structures = crystals_of(found).structures()
+    matched = matches(structures, known.references, matcher())
     enthalpies = found["enthalpy_eV_per_atom"]
     metrics = {
         "relaxed_samples": len(enthalpies),
@@ -52,4 +59,4 @@ def relaxed_metrics(
     }
     if matched.found.any():
         metrics["match_rms_relaxed"] = float(np.nanmean(matched.rms))
-    return metrics
+    return metrics | phase_shares(structures, phases, "_relaxed")

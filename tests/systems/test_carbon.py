@@ -1,11 +1,16 @@
-"""Crystals of a study from its files: the property that a column of a table holds."""
+"""Crystals of a study from its files: the property that a column of a table holds, and a network that goes on from another one."""
 
 import numpy as np
 import pandas
 import pytest
+import torch
+import yaml
 
 from dig_core.data.carbon_phases import cells_of_phases
-from dig_core.systems.carbon import prepared, tabulated
+from dig_core.systems import carbon
+from dig_core.systems.carbon import prepared, tabulated, training_part
+from dig_core.training import Material, train_system
+from tests.test_tiny_study import ROOT
 
 DATA = {"elements": ["C"], "largest_atoms": 4, "held_out_share": 0.25, "seed": 1}
 CELLS = cells_of_phases(4)
@@ -60,3 +65,20 @@ def test_labels_are_tabulated_beside_their_rows(tmp_path):
     found = tabulated([tmp_path / "1.csv", "mine.cif"], crystals, "band_gap_eV")
     assert found["start"].tolist()[:3] == ["a", "b", "c"] and found["file"].tolist()[3] == "mine.cif"
     np.testing.assert_equal(found["band_gap_eV"].to_numpy(), [4.1, np.nan, np.nan, 1.0])
+
+
+def test_a_network_goes_on_from_another_study_or_is_taken_as_it_is(tmp_path):
+    """Without steps nothing changes; with some the weights move from where they were."""
+    settings = yaml.safe_load((ROOT / "config/systems/carbon_24.yaml").read_text()) | {"temperature_K": None}
+    settings["model"] |= {"layers": 1, "width": 16, "functions": 8}
+    settings["training"] |= {"steps": 3, "batch_size": 4}
+    dataset = training_part(prepared([ROOT / "config/structures/carbon_phases.csv"], DATA))
+    first = train_system(carbon, Material(dataset, {}), settings, tmp_path / "first.pt", "cpu")
+    checkpoint = {"weights": first.weights} | first.description
+    went_on = train_system(carbon, Material(dataset, {}, checkpoint), settings, tmp_path / "more.pt", "cpu")
+    again = settings | {"training": settings["training"] | {"steps": 0}}
+    taken = train_system(carbon, Material(dataset, {}, checkpoint), again, tmp_path / "taken.pt", "cpu")
+    assert taken.history == [] and went_on.history[-1]["step"] == 3
+    assert all(torch.equal(own, first.weights[name]) for name, own in taken.weights.items())
+    moved = max((own - first.weights[name]).abs().max() for name, own in went_on.weights.items())
+    assert 0.0 < moved < 0.1
