@@ -265,6 +265,29 @@ rule relax_crystals:
         "../workflow_scripts/relax_crystals.py"
 
 
+rule tabulate_relaxed:
+    """Write the relaxed crystals of all targets as one table, with enthalpies and computed band gaps, as data for other studies."""
+    input:
+        relaxed=of_targets("results/{system}/{target}/relaxed.npz"),
+        labels=all_relaxed_labels,
+    output:
+        table="results/{system}/relaxed.csv",
+    log:
+        "results/logs/tabulate_relaxed/{system}.log",
+    wildcard_constraints:
+        system=of_kind("carbon"),
+    conda:
+        "../envs/learning.yaml"
+    threads: 1
+    resources:
+        mem_mb=memory("tabulate_relaxed"),
+        runtime=minutes("tabulate_relaxed"),
+    params:
+        targets=setting("targets"),
+    script:
+        "../workflow_scripts/tabulate_relaxed.py"
+
+
 rule evaluate_crystals:
     """Compare drawn crystals with known prototypes, beside real crystals, displaced ones and random cells."""
     input:

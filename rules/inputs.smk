@@ -359,6 +359,13 @@ def relaxed_label_files(wildcards):
     return [str(file.with_stem(f"relaxed_{file.stem}")) for file in files]
 
 
+def all_relaxed_labels(wildcards):
+    """The same of all targets, one after another."""
+    targets = CONFIG.studies[wildcards.system].targets
+    each = [Values(system=wildcards.system, target=target) for target in targets]
+    return [file for own in each for file in relaxed_label_files(own)]
+
+
 def named_phases(wildcards):
     """The table of phases that are counted among the samples, where the study names one."""
     table = CONFIG.studies[wildcards.system].evaluation.phases

@@ -42,7 +42,7 @@ CRYSTALS = {
     "prepare_crystals", "train_property", "sample_crystals", "evaluate_crystals", "figure_crystals", "figure_property",
     "label_crystal",
 }  # fmt: skip
-SEARCH = {"search_crystals", "gather_search", "tabulate_labels"}
+SEARCH = {"search_crystals", "gather_search", "tabulate_labels", "tabulate_relaxed"}
 ELSEWHERE = (
     {"download", "gather_samples", "read_trajectory", "label_known", "gather_labels"}
     | SEARCH

@@ -22,7 +22,7 @@ _RESERVED = """
 all all_atoms build build_protein build_states cache check compare_samplers condense_frames condense_reference config crystals dataset example download downloads estimate_density evaluate
 evaluate_crystals evaluate_density evaluate_protein evaluate_states figures floor gather_labels gather_samples gather_search help interpolate interpolate_states label_crystal label_known label_relaxed labels logs metrics model none null path pidp prepare prepare_crystals prepare_floor prepare_reference pretrain pretrain_density property read_trajectory readme
 reference relax relax_crystals relaxed report results sample sample_crystals sample_shard samples search search_crystals simulate simulate_competitor simulate_pretraining simulation stabilisers tables test
-tabulate_labels topology train train_property
+tabulate_labels tabulate_relaxed topology train train_property
 """
 RESERVED_NAMES = frozenset(_RESERVED.split())
 

@@ -4,7 +4,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from pymatgen.core import Structure
+from pymatgen.io.cif import CifWriter
 
 from dig_core.crystals import Crystals, crystals_of
 from dig_core.energies.crystal_relaxation import Relaxed, relaxed
@@ -14,6 +16,7 @@ from dig_core.evaluation.phases import phase_shares
 from dig_core.runtime import progress
 from dig_core.systems.carbon_evaluation import known_crystals
 
+ENTHALPY, LABELLED = "enthalpy_eV_per_atom", "band_gap_eV"
 Arrays = Mapping[str, np.ndarray]
 
 
@@ -36,6 +39,30 @@ def relaxed_samples(samples: Arrays, settings: Mapping[str, Any]) -> dict[str, n
     names = ("enthalpy_eV_per_atom", "released_eV_per_atom", "at_rest")
     values = {name: np.array([getattr(own, name) for own in found]) for name in names}
     return vars(Crystals.of([own.crystal for own in found])) | {"samples": chosen} | values
+
+
+def tabulated(found: Mapping[str, Arrays], labels: Sequence[float | None]) -> pd.DataFrame:
+    """The crystals at rest of all targets, lowest first: `name` (of the target, and which sample it was), enthalpy in eV per atom and `cif`.
+
+    Args:
+        found: of each target what `relaxed_samples` gives.
+        labels: band gaps of as many of each target, from the first, one target after another, as `band_gap_eV`; those that have none are
+            left out. Empty: no such column, and none is left out.
+    """
+    count, tables = len(labels) // len(found), []
+    for number, (target, own) in enumerate(found.items()):
+        gaps = list(labels[number * count : (number + 1) * count])
+        rows = {
+            "name": [f"{target}_{sample}" for sample in own["samples"]],
+            ENTHALPY: own["enthalpy_eV_per_atom"],
+            LABELLED: gaps + [None] * (len(own["samples"]) - count),
+            "cif": [
+                str(CifWriter(crystal, significant_figures=6)) for crystal in crystals_of(own).structures()
+            ],
+        }
+        tables.append(pd.DataFrame(rows)[own["at_rest"]])
+    table = pd.concat(tables).sort_values(ENTHALPY, kind="stable", ignore_index=True)
+    return table.dropna(subset=LABELLED) if labels else table.drop(columns=LABELLED)
 
 
 def relaxed_metrics(
