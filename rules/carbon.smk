@@ -268,8 +268,8 @@ rule relax_crystals:
 rule tabulate_relaxed:
     """Write the relaxed crystals of all targets as one table, with enthalpies and computed band gaps, as data for other studies."""
     input:
-        relaxed=of_targets("results/{system}/{target}/relaxed.npz"),
-        labels=all_relaxed_labels,
+        relaxed=of_examined_targets(relaxed_crystals),
+        labels=of_examined_targets(relaxed_label_files),
     output:
         table="results/{system}/relaxed.csv",
     log:
@@ -283,7 +283,7 @@ rule tabulate_relaxed:
         mem_mb=memory("tabulate_relaxed"),
         runtime=minutes("tabulate_relaxed"),
     params:
-        targets=setting("targets"),
+        targets=examined_targets,
     script:
         "../workflow_scripts/tabulate_relaxed.py"
 

@@ -338,17 +338,20 @@ def with_property(name):
 
 def label_files(wildcards):
     """Band gaps of samples, where the study asks for some."""
-    property = CONFIG.studies[wildcards.system].property
-    count = property.labels.samples if property and property.labels else 0
+    study = CONFIG.studies[wildcards.system]
+    wanted = study.property and study.property.labels
+    examined = study.targets[wildcards.target].examined
+    count = wanted.samples if wanted and examined else 0
     folder = f"results/{wildcards.system}/{wildcards.target}/labels"
     return [f"{folder}/{place}.json" for place in range(count)]
 
 
 def relaxed_crystals(wildcards):
     """Relaxed samples, where the study asks for some."""
-    wanted = CONFIG.studies[wildcards.system].relaxation
+    study = CONFIG.studies[wildcards.system]
+    examined = study.targets[wildcards.target].examined
     name = f"results/{wildcards.system}/{wildcards.target}/relaxed.npz"
-    return [name] if wanted else []
+    return [name] if study.relaxation and examined else []
 
 
 def relaxed_label_files(wildcards):
@@ -359,11 +362,23 @@ def relaxed_label_files(wildcards):
     return [str(file.with_stem(f"relaxed_{file.stem}")) for file in files]
 
 
-def all_relaxed_labels(wildcards):
-    """The same of all targets, one after another."""
+def examined_targets(wildcards):
+    """Targets whose samples are relaxed and labelled, where the study asks for that."""
     targets = CONFIG.studies[wildcards.system].targets
-    each = [Values(system=wildcards.system, target=target) for target in targets]
-    return [file for own in each for file in relaxed_label_files(own)]
+    return [name for name, own in targets.items() if own.examined]
+
+
+def of_examined_targets(files):
+    """Return an input function: the files of every such target, one after another, which `files` gives for one."""
+
+    def all_files(wildcards):
+        each = [
+            Values(system=wildcards.system, target=target)
+            for target in examined_targets(wildcards)
+        ]
+        return [file for own in each for file in files(own)]
+
+    return all_files
 
 
 def named_phases(wildcards):
@@ -392,9 +407,9 @@ def all_scales(wildcards):
 
 
 def drawn_target(wildcards):
-    """What is drawn for a target; how much it is asked for is another setting."""
+    """What is drawn for a target; how much it is asked for, and what becomes of it, are other settings."""
     own = SETTINGS[wildcards.system]["targets"][wildcards.target]
-    return {key: value for key, value in own.items() if key != "scale"}
+    return {key: own[key] for key in ("atoms", "asked")}
 
 
 def all_asked(wildcards):

@@ -253,6 +253,28 @@ def test_dry_run_of_crystals_whose_property_is_computed(workflow):
     more = jobs(snakemake(workflow, "-n", "carbon_tiny"))
     assert (more["relax_crystals"], more["label_relaxed"], more["evaluate_crystals"]) == (3, 9, 3)
     assert not {"sample_crystals", "train_property"} & set(more)
+    table = jobs(snakemake(workflow, "-n", "results/carbon_tiny/relaxed.csv"))
+    assert table == {"relax_crystals": 3, "label_relaxed": 9, "tabulate_relaxed": 1}
+    edit(study, "asked: 4.2}", "asked: 4.2, examined: false}")
+    less = jobs(snakemake(workflow, "-n", "carbon_tiny"))
+    assert (less["relax_crystals"], less["label_relaxed"]) == (2, 6) and "sample_crystals" not in less
+    table = jobs(snakemake(workflow, "-n", "results/carbon_tiny/relaxed.csv"))
+    assert (table["relax_crystals"], table["label_relaxed"]) == (2, 6)
+
+
+def test_dry_run_of_crystals_that_are_drawn_from_the_network_of_another_study(workflow):
+    """That study is trained first, and nothing else of it is made; another number of its steps makes everything anew."""
+    shutil.copy2(workflow / "shipped.yaml", workflow / "config/config.yaml")
+    chosen = "--config", "studies=[carbon_24_gaps]", "figures={figure_2a: []}", "--"
+    found = jobs(snakemake(workflow, "-n", *chosen, "carbon_24_gaps"))
+    assert (found["prepare_crystals"], found["train"], found["train_property"]) == (2, 2, 1)
+    assert (found["sample_crystals"], found["label_crystal"], found["label_relaxed"]) == (6, 160, 160)
+    assert "figure_learning_curve" not in found and found["evaluate_crystals"] == 6
+    samples = "results/carbon_24_gaps/six/samples.npz"
+    snakemake(workflow, "--cores", "1", *chosen, samples)
+    edit(workflow / "config/systems/carbon_24.yaml", "  steps: 5000", "  steps: 5001")
+    again = jobs(snakemake(workflow, "-n", *chosen, samples))
+    assert again == {"train": 2, "sample_crystals": 1}
 
 
 def test_dry_run_of_a_search(workflow):

@@ -25,6 +25,10 @@ class CrystalTarget(Settings):
     scale: PositiveFloat | None = Field(
         None, description="How much that weighs; null: property.guidance.scale"
     )
+    examined: bool = Field(
+        True,
+        description="Whether samples are labelled and relaxed, where the study asks for that; false for a target that only shows what another scale costs",
+    )
 
     @model_validator(mode="after")
     def _scale_is_of_something(self) -> Self:
