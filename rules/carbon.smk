@@ -266,7 +266,7 @@ rule relax_crystals:
 
 
 rule tabulate_relaxed:
-    """Write the relaxed crystals of all targets as one table, with enthalpies and computed band gaps, as data for other studies."""
+    """Write the relaxed crystals of all targets as one table, as data for other studies."""
     input:
         relaxed=of_examined_targets(relaxed_crystals),
         labels=of_examined_targets(relaxed_label_files),
