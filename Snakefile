@@ -13,6 +13,7 @@ include: "rules/proteins.smk"
 include: "rules/several.smk"
 include: "rules/analytic.smk"
 include: "rules/carbon.smk"
+include: "rules/adsorption.smk"
 include: "rules/figures.smk"
 
 

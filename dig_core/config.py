@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 from pydantic import TypeAdapter
 
+from dig_core.settings.adsorption import AdsorptionStudy
 from dig_core.settings.analytic import AnalyticStudy, AnyStudy
 from dig_core.settings.carbon import CarbonStudy
 from dig_core.settings.description import describe
@@ -20,7 +21,7 @@ from dig_core.settings.fields import Settings, suggestion
 from dig_core.settings.protein import ProteinStudy
 from dig_core.settings.starting import Started, expect_held_out, expect_same_network
 from dig_core.settings.study import Study
-from dig_core.settings.study_files import expect_files, expect_present, files_of_crystals
+from dig_core.settings.study_files import expect_files, expect_present, files_of_crystals, files_of_slabs
 from dig_core.settings.validation import ConfigError, validated
 from dig_core.settings.workflow import Comparison, Workflow
 from dig_core.settings.yaml_files import read_yaml
@@ -33,6 +34,7 @@ STUDIES: dict[str, type[AnyStudy]] = {
     "analytic": AnalyticStudy,
     "protein": ProteinStudy,
     "carbon": CarbonStudy,
+    "adsorption": AdsorptionStudy,
 }
 # Of molecules and proteins; the others have no frames.
 OF_FRAMES = Study | ProteinStudy
@@ -185,6 +187,8 @@ def _loaded(path: Path, starting: tuple[Path, ...]) -> AnyStudy:
         expect_files(study, path)
     if isinstance(study, CarbonStudy):
         expect_present(files_of_crystals(study), path)
+    if isinstance(study, AdsorptionStudy):
+        expect_present(files_of_slabs(study), path)
     if isinstance(study, Started):
         _expect_start(study, path, starting)
     return study
@@ -238,7 +242,7 @@ class _FileName(Settings):
 
 
 class _Kind(Settings):
-    kind: Literal["molecule", "analytic", "protein", "carbon"]
+    kind: Literal["molecule", "analytic", "protein", "carbon", "adsorption"]
 
 
 def _with_base(path: Path, seen: tuple[Path, ...]) -> Any:

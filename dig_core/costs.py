@@ -6,6 +6,7 @@ asked of a cluster, the estimate before a run), not to promise. Nothing is compu
 
 from dataclasses import dataclass
 
+from dig_core.settings.adsorption import AdsorptionStudy
 from dig_core.settings.analytic import AnalyticStudy, AnyStudy
 from dig_core.settings.carbon import CarbonStudy
 from dig_core.settings.protein import ProteinStudy
@@ -37,6 +38,10 @@ SECONDS_PER_TM_SCORE = 0.1  # of some 270 residues
 SECONDS_TO_START = 10.0  # Python, torch, OpenMM
 BYTES_PER_ATOM_AND_FRAME = 18.0  # float32 in .npz and 16-bit integers in .xtc
 BYTES_READ_PER_SECOND = 50e6  # of an xtc by mdtraj on one core, half of what was measured: disks are shared
+SECONDS_PER_POTENTIAL = 0.15  # one call of a pretrained network, 17 atoms
+CALLS_PER_POINT = 8  # of a map of energies
+MILLISECONDS_PER_TRAINED_ADSORBATE = 1.0
+MILLISECONDS_PER_ADSORBATE = 0.3
 # Asked of a cluster: a slow node must not end a good job.
 SAFETY = 4.0
 # Jobs that save before a time limit and go on in the next try ask for a day at most.
@@ -63,6 +68,8 @@ def cost(rule: str, study: AnyStudy | None) -> Cost:
         return energies_only_cost(rule, study)
     if isinstance(study, CarbonStudy):
         return crystals_cost(rule, study)
+    if isinstance(study, AdsorptionStudy):
+        return adsorption_cost(rule, study)
     if rule in ("simulate", "simulate_competitor"):
         return simulation_cost(study, "1" if rule == "simulate" else "competitor")
     if rule == "train":
@@ -219,6 +226,23 @@ def crystals_cost(rule: str, study: CarbonStudy) -> Cost:
         return Cost(prototypes * cost("label_crystal", study).seconds, 0.1)
     if rule == "evaluate_crystals":
         return Cost(SECONDS_TO_START + SECONDS_PER_COMPARED_CRYSTAL * 4 * samples, megabytes)
+    return Cost(SECONDS_TO_START, 1.0)
+
+
+def adsorption_cost(rule: str, study: AdsorptionStudy) -> Cost:
+    """Return the estimate for a job of a study of adsorption."""
+    factor = (study.model.layers + 1) * study.model.width / 256.0
+    if rule == "build_surface":
+        return Cost(SECONDS_TO_START + SECONDS_PER_POTENTIAL * study.data.steps / 4, 0.1)
+    if rule == "map_energies":  # of a surface without symmetry
+        return Cost(SECONDS_TO_START + CALLS_PER_POINT * SECONDS_PER_POTENTIAL * study.data.points**2, 0.1)
+    if rule == "train":
+        structures = study.training.steps * study.training.batch_size
+        return Cost(SECONDS_TO_START + 1e-3 * MILLISECONDS_PER_TRAINED_ADSORBATE * factor * structures, 10.0)
+    if rule == "sample_adsorbates":
+        sampler = study.sampler
+        evaluations = sampler.samples * score_evaluations(sampler.kind, sampler.steps)
+        return Cost(SECONDS_TO_START + 1e-3 * MILLISECONDS_PER_ADSORBATE * factor * evaluations, 1.0)
     return Cost(SECONDS_TO_START, 1.0)
 
 

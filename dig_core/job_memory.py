@@ -1,5 +1,6 @@
 """How much memory to ask for the jobs of a study: libraries, the structures that a job holds, and the batch of a network."""
 
+from dig_core.settings.adsorption import AdsorptionStudy
 from dig_core.settings.analytic import AnalyticStudy, AnyStudy
 from dig_core.settings.carbon import CarbonStudy
 from dig_core.settings.protein import ProteinStudy
@@ -19,7 +20,7 @@ HOLD_SAMPLES = (
 
 def memory_MB(rule: str, study: AnyStudy) -> int:
     """Return the memory to ask of a cluster in MB: libraries, the structures that a job holds, and the batch of a network."""
-    if isinstance(study, AnalyticStudy):
+    if isinstance(study, AnalyticStudy | AdsorptionStudy):
         return LIBRARIES_MB
     if isinstance(study, CarbonStudy):
         return LIBRARIES_MB + round(1e-6 * _bytes_of_crystals(rule, study))

@@ -281,6 +281,19 @@ def draw_crystals(
     }
 
 
+def draw_adsorbates(model: Any, settings: Mapping[str, Any], kept: Kept) -> dict[str, np.ndarray]:
+    """Adsorbates on a slab, as the settings `sampler` of a study ask.
+
+    Returns:
+        `positions_angstrom` [samples, atoms, 3], and `seconds_sample` (CPU, with that of the batches in `kept`).
+    """
+    started = time.process_time() - kept.cpu_seconds()
+    positions = model.positions_angstrom(draw(model.score, model.process, asked(model, settings), kept))
+    seconds = time.process_time() - started
+    print(f"{len(positions)} structures; {len(positions) / seconds:.1f} in a CPU second", flush=True)
+    return {"positions_angstrom": positions, "seconds_sample": np.array(seconds)}
+
+
 def gathered(shards: Sequence[Mapping[str, np.ndarray]], samples: int) -> dict[str, np.ndarray]:
     """The samples of a target from those of its shards, in order; seconds are added.
 

@@ -20,6 +20,11 @@ def thermal_energy_kj_per_mol(temperature_K: float) -> float:
     return GAS_CONSTANT_KJ_PER_MOL_K * temperature_K
 
 
+def thermal_energy_eV(temperature_K: float) -> float:
+    """kT in eV at a temperature in kelvin."""
+    return thermal_energy_kj_per_mol(temperature_K) / KJ_PER_MOL_PER_EV
+
+
 def thermal_energy_kcal_per_mol(temperature_K: float) -> float:
     """kT in kcal/mol at a temperature in kelvin."""
     return thermal_energy_kj_per_mol(temperature_K) / KJ_PER_KCAL

@@ -158,6 +158,19 @@ def reading_settings(wildcards):
     return {key: data[key] for key in keys}
 
 
+def surface_settings(wildcards):
+    """What the slab of a target follows from, beside the target."""
+    data = SETTINGS[wildcards.system]["data"]
+    keys = ("calculator", "fixed_layers", "force_eV_per_angstrom", "steps")
+    return {key: data[key] for key in keys}
+
+
+def map_settings(wildcards):
+    """How energies over a surface are computed."""
+    data = SETTINGS[wildcards.system]["data"]
+    return {key: data[key] for key in ("calculator", "points")}
+
+
 def training_settings(wildcards):
     """Settings of the training without what it starts from, whose weights are an input."""
     values = dict(SETTINGS[wildcards.system]["training"])

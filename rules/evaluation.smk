@@ -69,7 +69,7 @@ rule table_metrics:
     log:
         "results/logs/table_metrics/{system}.log",
     wildcard_constraints:
-        system=of_kind("molecule", "protein", "carbon"),
+        system=of_kind("molecule", "protein", "carbon", "adsorption"),
     conda:
         "../envs/simulation.yaml"
     threads: 1

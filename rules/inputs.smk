@@ -251,6 +251,12 @@ def density_samples(wildcards):
     return [f"{folder}/{form}_{seed}.npz" for form, seed in density_runs(wildcards)]
 
 
+def slab_file(wildcards):
+    """The user's file of a slab, where it is not cut from a crystal."""
+    own = CONFIG.studies[wildcards.system].targets[wildcards.target].slab
+    return [own] if own else []
+
+
 def property_file(wildcards):
     """The network that tells the property of crystals, where the study has one."""
     if CONFIG.studies[wildcards.system].property is None:
@@ -428,6 +434,8 @@ def study_figures(study):
     """Names of the figures that a study has."""
     if CONFIG.studies[study].kind == "analytic":
         return ["energies_only"]
+    if CONFIG.studies[study].kind == "adsorption":
+        return ["sites", "learning_curve"]
     if CONFIG.studies[study].kind == "carbon":
         learning = ["learning_curve"] if CONFIG.studies[study].training.steps else []
         own = ["property"] if CONFIG.studies[study].property else []

@@ -10,7 +10,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 CHECKED = (
     "diffusion", "models", "energies", "data", "systems", "evaluation", "geometry", "structure", "training", "pretraining", "optimizers", "sampling",
     "files", "checkpoints", "parallel", "several", "rotations", "backbone", "plotting", "units", "costs", "density_estimation", "plotting_densities", "energies_only",
-    "plotting_known_densities", "plotting_pathways", "plotting_comparisons", "plotting_states", "plotting_crystals", "plotting_properties", "crystals",
+    "plotting_known_densities", "plotting_pathways", "plotting_comparisons", "plotting_states", "plotting_crystals", "plotting_properties", "crystals", "plotting_sites",
 )  # fmt: skip
 install_import_hook([f"dig_core.{name}" for name in CHECKED], "beartype.beartype")
 
@@ -23,6 +23,7 @@ LONGEST = (
     "test_tiny_states",
     "test_energies_only",
     "test_tiny_carbon",
+    "test_tiny_adsorption",
     "test_workflow",
 )
 

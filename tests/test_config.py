@@ -108,7 +108,7 @@ def test_shipped_studies_are_valid(path, tmp_path, monkeypatch):
             file.touch()
         monkeypatch.chdir(tmp_path)
         assert main([str(path)]) == 0
-    assert load_study(path).kind in ("molecule", "analytic", "protein", "carbon")
+    assert load_study(path).kind in ("molecule", "analytic", "protein", "carbon", "adsorption")
 
 
 def test_stages_of_the_paper_follow_one_another(tmp_path, monkeypatch):

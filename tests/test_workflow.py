@@ -42,6 +42,9 @@ CRYSTALS = {
     "prepare_crystals", "train_property", "sample_crystals", "evaluate_crystals", "figure_crystals", "figure_property",
     "label_crystal",
 }  # fmt: skip
+ADSORPTION = {
+    "build_surface", "map_energies", "prepare_adsorption", "sample_adsorbates", "evaluate_adsorption", "figure_sites",
+}  # fmt: skip
 SEARCH = {"search_crystals", "gather_search", "tabulate_labels", "tabulate_relaxed"}
 ELSEWHERE = (
     {"download", "gather_samples", "read_trajectory", "label_known", "gather_labels"}
@@ -176,7 +179,7 @@ def test_dry_run_of_every_target(workflow):
     edit(
         workflow / "config/config.yaml",
         "studies: [alanine_dipeptide]",
-        "studies: [alanine_dipeptide, tiny, energies_only_tiny, peptides_tiny, two_states_tiny, carbon_tiny]",
+        "studies: [alanine_dipeptide, tiny, energies_only_tiny, peptides_tiny, two_states_tiny, carbon_tiny, adsorption_tiny]",
     )
     said = snakemake(workflow, "-n", "tiny", "figure_2a")
     assert set(jobs(said)) == CHAIN | FIGURES | {"compare_samplers", "relax", "tiny", "figure_2a"}
@@ -185,6 +188,7 @@ def test_dry_run_of_every_target(workflow):
     protein = {"system": "peptides_tiny", "target": "GAA", "replica": "2"}
     known = {"system": "two_states_tiny", "target": "first"}
     crystal = {"system": "carbon_tiny", "target": "four", "place": "0"}
+    adsorbate = {"system": "adsorption_tiny", "target": "O_on_Cu"}
     files = set()
     for name, text in RULES.items():
         # What only other studies need has tests of its own.
@@ -193,6 +197,7 @@ def test_dry_run_of_every_target(workflow):
         outputs = "".join(re.findall(r"output:.*?params:", text, re.DOTALL))
         values = density if name in DENSITIES else protein if name in PROTEINS else molecule
         values = known if name in STATES else crystal if name in CRYSTALS else values
+        values = adsorbate if name in ADSORPTION else values
         files |= {pattern.format(**values) for pattern in re.findall(r'"(results/[^"]*)"', outputs)}
     files = sorted(files)
     assert len(files) > 25
@@ -275,6 +280,26 @@ def test_dry_run_of_crystals_that_are_drawn_from_the_network_of_another_study(wo
     edit(workflow / "config/systems/carbon_24.yaml", "  steps: 5000", "  steps: 5001")
     again = jobs(snakemake(workflow, "-n", *chosen, samples))
     assert again == {"train": 2, "sample_crystals": 1}
+
+
+def test_dry_run_of_adsorption(workflow):
+    """What is held out has its energies computed, but is no input of the training; more structures compute none again."""
+    edit(workflow / "config/config.yaml", "studies: [alanine_dipeptide]", "studies: [adsorption_tiny]")
+    edit(workflow / "config/config.yaml", "figure_2a: [alanine_dipeptide]", "figure_2a: []")
+    said = snakemake(workflow, "-n", "adsorption_tiny")
+    of_a_target = ("build_surface", "map_energies", "sample_adsorbates", "evaluate_adsorption")
+    of_the_study = ("prepare_adsorption", "train", "figure_sites", "figure_learning_curve", "table_metrics")
+    assert jobs(said) == dict.fromkeys(of_a_target, 4) | dict.fromkeys((*of_the_study, "adsorption_tiny"), 1)
+    inputs = re.search(r"^rule train:\n +input: (.*)$", said, re.MULTILINE)[1]
+    assert re.findall(r"(\w+)/molecule", inputs) == ["H_on_Cu", "H_on_Ag", "O_on_Cu"]
+    snakemake(workflow, "--cores", "1", "adsorption_tiny")
+    study = workflow / "config/systems/adsorption_tiny.yaml"
+    edit(study, "structures: 500", "structures: 501")
+    again = jobs(snakemake(workflow, "-n", "adsorption_tiny"))
+    assert again["prepare_adsorption"] == again["train"] == 1 and "map_energies" not in again
+    edit(study, "points: 12", "points: 24")
+    again = jobs(snakemake(workflow, "-n", "adsorption_tiny"))
+    assert again["map_energies"] == 4 and "build_surface" not in again
 
 
 def test_dry_run_of_a_search(workflow):

@@ -130,10 +130,12 @@ def shortest_distance(structure: Structure, within_angstrom: float = 5.0) -> flo
     return float(distances.min(initial=within_angstrom))
 
 
-def write_extxyz(path: str | Path, crystals: Crystals) -> None:
-    """Write crystals with their cells in extended XYZ, whole or not at all."""
+def write_extxyz(path: str | Path, crystals: Crystals | Sequence[Atoms]) -> None:
+    """Write crystals, or other atoms in their cells, in extended XYZ, whole or not at all."""
+    is_arrays = isinstance(crystals, Crystals)
+    frames = [own.to_ase_atoms() for own in crystals.structures()] if is_arrays else list(crystals)
     with atomic(Path(path)) as file:
-        ase.io.write(file, [own.to_ase_atoms() for own in crystals.structures()], format="extxyz")
+        ase.io.write(file, frames, format="extxyz")
 
 
 def write_table(path: str | Path, table: pd.DataFrame) -> None:

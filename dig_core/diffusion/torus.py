@@ -121,7 +121,25 @@ class WrappedNormal(VarianceExploding):
         self, x: Float[Tensor, "*shape"], target: Float[Tensor, "*shape"]
     ) -> Float[Tensor, "*shape"]:
         """The shortest vector from x to a target."""
-        return wrapped(target - x)
+        return self.shortest(target - x)
+
+    def shortest(self, vector: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
+        """The shortest of all vectors that lead to the same point."""
+        return wrapped(vector)
+
+    def within_half(self, vector: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
+        """The vector, shorter than half a period along every axis."""
+        return vector.clamp(-LONGEST, LONGEST)
+
+    def kernel_score(
+        self, vector: Float[Tensor, "*shape"], sigma: Float[Tensor, "*#shape"]
+    ) -> Float[Tensor, "*shape"]:
+        """Of the wrapped normal distribution."""
+        return wrapped_normal_score(vector, sigma.expand_as(vector))
+
+    def score_scale(self, time: Float[Tensor, "*batch"]) -> Float[Tensor, "*batch"]:
+        """c = sigma sqrt(E score^2) of the wrapped normal distribution."""
+        return score_scale(self.sigma(time))
 
     def between(
         self, x: Float[Tensor, "*shape"], target: Float[Tensor, "*shape"], share: Float[Tensor, ""]
@@ -138,30 +156,29 @@ class WrappedNormal(VarianceExploding):
     ) -> Float[Tensor, "*shape"]:
         """`target` carried on by `weight` times its way from `earlier`, as seen from x; shifts of the whole crystal do not count."""
         ahead, before = self.displacement(x, target), self.displacement(x, earlier)
-        further = weight * self.projection(wrapped(ahead - before))
-        return self.displaced(x, (ahead + further).clamp(-LONGEST, LONGEST))
+        further = weight * self.projection(self.shortest(ahead - before))
+        return self.displaced(x, self.within_half(ahead + further))
 
     def denoised(
         self, x: Float[Tensor, "*shape"], score: Float[Tensor, "*shape"], time: Float[Tensor, "*batch"]
     ) -> Float[Tensor, "*shape"]:
         """x_t + sigma^2 score modulo 1: x_0 for a single x_0 and small sigma, x_t itself where nothing is known of x_0."""
         step = over_trailing(self.sigma(time), score) ** 2 * self.projection(score)
-        return self.displaced(x, step.clamp(-LONGEST, LONGEST))
+        return self.displaced(x, self.within_half(step))
 
     def score_from_raw(
         self, y: Float[Tensor, "*shape"], raw: Float[Tensor, "*shape"], time: Float[Tensor, "*batch"]
     ) -> Float[Tensor, "*shape"]:
         """c(sigma) F/sigma with c of `score_scale`, without its mean over atoms."""
-        sigma = self.sigma(time)
-        return over_trailing(score_scale(sigma) / sigma, raw) * self.projection(raw)
+        return over_trailing(self.score_scale(time) / self.sigma(time), raw) * self.projection(raw)
 
     def residual(
         self, score: Float[Tensor, "*shape"], time: Float[Tensor, "*batch"], noise: Float[Tensor, "*shape"]
     ) -> Float[Tensor, "*shape"]:
         """sigma (score - score of the wrapped normal distribution), without its mean over atoms, of which the score says nothing."""
         sigma = over_trailing(self.sigma(time), noise)
-        return sigma * (score - self.projection(wrapped_normal_score(sigma * noise, sigma.expand_as(noise))))
+        return sigma * (score - self.projection(self.kernel_score(sigma * noise, sigma)))
 
     def unit_variance_weight(self, time: Float[Tensor, "*batch"]) -> Float[Tensor, "*batch"]:
         """1/c^2: with it the mean square of `residual` is that of F - F_target."""
-        return score_scale(self.sigma(time)) ** -2
+        return self.score_scale(time) ** -2

@@ -17,6 +17,7 @@ SERIES = {
     "_baseline_crystal_noise": "baseline",
     "_baseline_displaced": "baseline",
     "_baseline_random_cells": "random_cells",
+    "_baseline_random_placement": "baseline",
     "_equal_cost_md": "equal_cost_md",
     "_relaxed": "relaxed",
     "_exploration": "exploration",

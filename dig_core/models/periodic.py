@@ -24,12 +24,12 @@ UPPER = ((0, 0, 0, 1, 1, 2), (0, 1, 2, 1, 2, 2))  # rows and columns of the uppe
 class Pairs:
     """What atom i sees of atom j and all its images within the cutoff: radial functions of their distances r, alone and with directions u.
 
-    Sums over images are taken once; all that follows costs atoms^2, however many images the cutoff reaches.
+    Where some atoms only send, the rows are those of the others, and the columns of all. Sums over images are taken once; all that follows costs atoms^2, however many images the cutoff reaches.
     """
 
-    scalars: Float[Tensor, "batch atoms atoms functions"]  # sum of b(r)
-    vectors: Float[Tensor, "batch atoms atoms 3 functions"]  # sum of b(r) u
-    tensors: Float[Tensor, "batch atoms atoms 6 functions"]  # sum of b(r) u u^T, in the order of UPPER
+    scalars: Float[Tensor, "batch atoms senders functions"]  # sum of b(r)
+    vectors: Float[Tensor, "batch atoms senders 3 functions"]  # sum of b(r) u
+    tensors: Float[Tensor, "batch atoms senders 6 functions"]  # sum of b(r) u u^T, in the order of UPPER
 
 
 def images_needed(lattice: Float[Tensor, "batch 3 3"], cutoff: float) -> Int[Tensor, "batch 3"]:
@@ -40,16 +40,20 @@ def images_needed(lattice: Float[Tensor, "batch 3 3"], cutoff: float) -> Int[Ten
 
 @torch.no_grad()
 def neighbour_pairs(
-    fractional: Float[Tensor, "batch atoms 3"], lattice: Float[Tensor, "batch 3 3"], cutoff: float
+    fractional: Float[Tensor, "batch atoms 3"],
+    lattice: Float[Tensor, "batch 3 3"],
+    cutoff: float,
+    first: int = 0,
 ) -> tuple[Int[Tensor, "edges 3"], Float[Tensor, "edges 3"]]:
     """Structure, atom and atom of every pair within the cutoff, and the lattice translation of the second, to be added to x_j - x_i.
 
+    Atom i is one from `first` on, and counted from there.
     Of cells so flat that images further than LARGEST_IMAGE would be within the cutoff, as noise makes them, these are left out.
     """
     reach = images_needed(lattice, cutoff).clamp(max=LARGEST_IMAGE).amax(dim=0).tolist()
     axes = [torch.arange(-r, r + 1, device=lattice.device) for r in reach]
     images = torch.cartesian_prod(*axes).to(lattice.dtype)
-    apart = fractional[:, None] - fractional[:, :, None]
+    apart = fractional[:, None] - fractional[:, first:, None]
     nearest = -apart.round()
     near = (apart + nearest) @ lattice[:, None]
     shifts = images @ lattice
@@ -59,9 +63,8 @@ def neighbour_pairs(
         + 2 * near.flatten(1, 2).matmul(shifts.mT).unflatten(1, near.shape[1:3])
         + shifts.square().sum(-1)[:, None, None]
     )
-    itself = (squares < 1e-8) & torch.eye(fractional.shape[1], dtype=torch.bool, device=lattice.device)[
-        ..., None
-    ]
+    same = torch.eye(fractional.shape[1], dtype=torch.bool, device=lattice.device)[first:, :, None]
+    itself = (squares < 1e-8) & same
     found = ((squares < cutoff**2) & ~itself).nonzero()
     batch, first, second, image = found.unbind(1)
     return found[:, :3], nearest[batch, first, second] + images[image]
@@ -82,6 +85,31 @@ class RadialBasis(nn.Module):
         return torch.exp(-0.5 * ((distance[:, None] - self.centres) / self.width) ** 2) * inside[:, None]
 
 
+class ImageSums(nn.Module):
+    """From atoms and lattice to the sums over images."""
+
+    def __init__(self, functions: int, cutoff: float):
+        super().__init__()
+        self.basis = RadialBasis(functions, cutoff)
+
+    def forward(self, fractional: Tensor, lattice: Tensor, first: int = 0) -> Pairs:
+        """What atoms from `first` on see of all within the cutoff, with gradients of their distances."""
+        size, atoms = fractional.shape[:2]
+        found, shifts = neighbour_pairs(fractional, lattice, self.basis.cutoff, first)
+        batch, own, second = found.unbind(1)
+        apart = fractional[batch, second] - fractional[batch, own + first] + shifts
+        apart = (apart[:, None] @ lattice[batch])[:, 0]
+        distance = (apart.square().sum(-1) + FADING**2).sqrt()
+        directions, basis = apart / distance[:, None], self.basis(distance)
+        products = directions[:, UPPER[0]] * directions[:, UPPER[1]]
+        along = torch.cat([torch.ones_like(distance)[:, None], directions, products], dim=-1)
+        where = (batch * (atoms - first) + own) * atoms + second
+        sums = basis.new_zeros(size * (atoms - first) * atoms, 10, basis.shape[-1])
+        sums = sums.index_add(0, where, along[..., None] * basis[:, None])
+        sums = sums.view(size, atoms - first, atoms, 10, -1)
+        return Pairs(sums[..., 0, :], sums[..., 1:4, :], sums[..., 4:, :])
+
+
 class Layer(nn.Module):
     """Messages of neighbours to scalars and vectors of an atom, then scalars and vectors of the atom among themselves."""
 
@@ -97,15 +125,27 @@ class Layer(nn.Module):
         )
         self.level = nn.Linear(width, 2 * width)
 
-    def forward(self, scalars: Tensor, vectors: Tensor, pairs: Pairs, level: Tensor) -> tuple[Tensor, Tensor]:
-        """Updated scalars [batch, atoms, width] and vectors [batch, atoms, 3, width]."""
+    def forward(
+        self,
+        scalars: Tensor,
+        vectors: Tensor,
+        pairs: Pairs,
+        level: Tensor,
+        around: tuple[Tensor, Tensor] | None = None,
+    ) -> tuple[Tensor, Tensor]:
+        """Updated scalars [batch, atoms, width] and vectors [batch, atoms, 3, width]; those of atoms `around` them, which come first, stay as they are."""
         scale, shift = self.level(level)[:, None].chunk(2, dim=-1)
-        sent = self.sender(normed(scalars) * (1 + scale) + shift)[:, None]
+        senders, arrows = scalars, vectors
+        if around:
+            senders, arrows = (
+                torch.cat([a, b], dim=1) for a, b in zip(around, (scalars, vectors), strict=True)
+            )
+        sent = self.sender(normed(senders) * (1 + scale) + shift)[:, None]
         own, along, other, square = sent.chunk(4, dim=-1)
         here, there = self.radial(pairs.scalars).chunk(2, dim=-1)
         scalars = scalars + (here * own).sum(2)
         pulled = (self.along(pairs.vectors) * along[..., None, :]).sum(2)
-        vectors = vectors + pulled + torch.einsum("bijw,bjdw->bidw", there * other, vectors)
+        vectors = vectors + pulled + torch.einsum("bijw,bjdw->bidw", there * other, arrows)
         shape = (self.square(pairs.tensors) * square[..., None, :]).sum(2)
         left, right = self.mix(vectors).chunk(2, dim=-1)
         lengths = [(left.square().sum(2) + 1e-6).sqrt(), (frobenius(shape) + 1e-6).sqrt()]
@@ -148,8 +188,7 @@ class PeriodicFeatures(nn.Module):
 
     def __init__(self, layers: int, width: int, functions: int, cutoff_angstrom: float):
         super().__init__()
-        self.cutoff = cutoff_angstrom
-        self.basis = RadialBasis(functions, cutoff_angstrom)
+        self.pairs = ImageSums(functions, cutoff_angstrom)
         self.elements = nn.Embedding(ATOMIC_NUMBERS, width)
         self.level = nn.Sequential(
             nn.Linear(4 * FREQUENCIES + 1, width), nn.SiLU(), nn.Linear(width, width), nn.SiLU()
@@ -167,28 +206,6 @@ class PeriodicFeatures(nn.Module):
         for layer in self.layers:
             scalars, vectors = layer(scalars, vectors, pairs, level)
         return scalars, vectors, pairs
-
-    def pairs(self, fractional: Tensor, lattice: Tensor) -> Pairs:
-        """Sums over all images within the cutoff, with gradients of their distances."""
-        size, atoms = fractional.shape[:2]
-        found, shifts = neighbour_pairs(fractional, lattice, self.cutoff)
-        batch, first, second = found.unbind(1)
-        apart = fractional[batch, second] - fractional[batch, first] + shifts
-        apart = (apart[:, None] @ lattice[batch])[:, 0]
-        distance = (apart.square().sum(-1) + FADING**2).sqrt()
-        directions, basis = apart / distance[:, None], self.basis(distance)
-        along = torch.cat(
-            [
-                torch.ones_like(distance)[:, None],
-                directions,
-                directions[:, UPPER[0]] * directions[:, UPPER[1]],
-            ],
-            dim=-1,
-        )
-        where = (batch * atoms + first) * atoms + second
-        sums = basis.new_zeros(size * atoms**2, 10, basis.shape[-1])
-        sums = sums.index_add(0, where, along[..., None] * basis[:, None]).view(size, atoms, atoms, 10, -1)
-        return Pairs(sums[..., 0, :], sums[..., 1:4, :], sums[..., 4:, :])
 
 
 class PeriodicMessages(PeriodicFeatures):

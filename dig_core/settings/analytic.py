@@ -4,6 +4,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 
+from dig_core.settings.adsorption import AdsorptionStudy
 from dig_core.settings.carbon import CarbonStudy
 from dig_core.settings.fields import Fraction, Name, Settings
 from dig_core.settings.network import Optimisation, VarianceExploding, VariancePreserving
@@ -118,4 +119,4 @@ class AnalyticStudy(Settings):
         return self
 
 
-AnyStudy = Study | AnalyticStudy | ProteinStudy | CarbonStudy
+AnyStudy = Study | AnalyticStudy | ProteinStudy | CarbonStudy | AdsorptionStudy

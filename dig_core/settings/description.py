@@ -1,5 +1,6 @@
 """A study in one line."""
 
+from dig_core.settings.adsorption import AdsorptionStudy
 from dig_core.settings.analytic import AnalyticStudy, AnyStudy
 from dig_core.settings.bundled import bundled_share
 from dig_core.settings.carbon import CarbonStudy
@@ -13,6 +14,11 @@ def describe(study: AnyStudy) -> str:
         return (
             f"{', '.join(study.targets)} from energies alone as {' and '.join(study.forms)}:"
             f" {len(study.seeds)} training(s) each; {study.sampler.samples} samples by {study.sampler.kind}"
+        )
+    if isinstance(study, AdsorptionStudy):
+        return (
+            f"{', '.join(study.targets)} at {study.temperature_K:g} K: energies by {study.data.calculator};"
+            f" {study.training.steps} training steps; {study.sampler.samples} samples by {study.sampler.kind} in {study.sampler.steps} steps"
         )
     if isinstance(study, CarbonStudy):
         return (

@@ -4,6 +4,7 @@ import itertools
 from collections.abc import Collection, Iterable
 from pathlib import Path
 
+from dig_core.settings.adsorption import AdsorptionStudy
 from dig_core.settings.bundled import BUNDLED
 from dig_core.settings.carbon import CarbonStudy
 from dig_core.settings.data import Target
@@ -36,6 +37,11 @@ def expect_present(files: Iterable[str], path: Path) -> None:
                 f"{path}: expected the file {file}; found none."
                 " Write the path relative to the repository root, or absolute, or name it under downloads in config.yaml"
             )
+
+
+def files_of_slabs(study: AdsorptionStudy) -> list[str]:
+    """Files that a study of adsorption names."""
+    return [target.slab for target in study.targets.values() if target.slab]
 
 
 def files_of_crystals(study: CarbonStudy) -> list[str]:

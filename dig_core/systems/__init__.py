@@ -4,6 +4,7 @@ from collections.abc import Callable
 from types import ModuleType
 
 from dig_core.systems import (
+    adsorption,
     carbon,
     carbon_property,
     molecule,
@@ -18,6 +19,7 @@ SYSTEMS: dict[str, ModuleType] = {
     "molecule": molecule,
     "protein": protein,
     "carbon": carbon,
+    "adsorption": adsorption,
     "carbon_property": carbon_property,  # of the network that tells a property of crystals; no study has this kind
 }
 EXPLORATION: dict[str, Callable] = {

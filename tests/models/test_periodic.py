@@ -131,7 +131,7 @@ def test_sums_over_images_are_those_of_all_images_one_by_one():
         apart = (x[:, None] - x[:, :, None] + torch.tensor(image, dtype=x.dtype)) @ lattice[:, None]
         distance = apart.norm(dim=-1)
         near = (distance < CUTOFF) & (distance > 1e-6)
-        basis = own.basis(distance.flatten()).unflatten(0, distance.shape) * near[..., None]
+        basis = own.pairs.basis(distance.flatten()).unflatten(0, distance.shape) * near[..., None]
         unit = apart / distance.clamp(min=1e-6)[..., None]
         scalars += basis
         vectors += unit[..., None] * basis[..., None, :]

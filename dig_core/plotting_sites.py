@@ -1,0 +1,62 @@
+"""The figure of a study of adsorption: samples over energy maps."""
+
+from collections.abc import Mapping
+
+import matplotlib
+import numpy as np
+import pandas
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from dig_core.plotting import COLOURS, STYLE, WIDTH_IN
+
+Arrays = Mapping[str, np.ndarray]
+COLUMNS = 4
+DOTS = 300
+HIGHEST_EV = 1.0
+
+
+def sites_figure(evaluations: Mapping[str, Arrays]) -> tuple[Figure, pandas.DataFrame]:
+    """A panel per target: energy in eV over the cell, circles at the sites, dots where samples are."""
+    with matplotlib.rc_context(STYLE):
+        rows = -(-len(evaluations) // COLUMNS)
+        figure = Figure(figsize=(WIDTH_IN, 1.9 * rows + 0.2), layout="constrained")
+        panels = figure.subplots(rows, COLUMNS, squeeze=False).ravel()
+        for axes, (target, arrays) in zip(panels, evaluations.items(), strict=False):
+            shown = site_map(axes, arrays)
+            axes.set_title(target.replace("_", " "))
+        for axes in panels[len(evaluations) :]:
+            axes.set_axis_off()
+        figure.colorbar(shown, ax=panels, label="energy (eV)", shrink=0.6)
+    return figure, pandas.concat([_sites(arrays).assign(target=name) for name, arrays in evaluations.items()])
+
+
+def site_map(axes: Axes, arrays: Arrays):
+    """Energies over the cell, the sites, and the first samples."""
+    cell, energies = arrays["map.cell_angstrom"], arrays["map.energies_eV"]
+    first, second = (np.arange(n + 1) / n for n in energies.shape)
+    corners = np.stack(np.meshgrid(first, second, indexing="ij"), axis=-1) @ cell
+    closed = np.pad(energies, (0, 1), mode="wrap")
+    shown = axes.pcolormesh(
+        *np.moveaxis(corners, -1, 0),
+        np.minimum(closed, HIGHEST_EV),
+        shading="gouraud",
+        cmap="viridis",
+        rasterized=True,
+    )
+    samples, sites = arrays["samples.positions_angstrom"][:DOTS], arrays["sites.positions_angstrom"]
+    axes.plot(*samples[:, :2].T, ".", color=COLOURS["samples"], markersize=1)
+    axes.plot(*sites[:, :2].T, "o", color="white", fillstyle="none", markersize=4)
+    axes.set(aspect="equal")
+    axes.set_axis_off()
+    return shown
+
+
+def _sites(arrays: Arrays) -> pandas.DataFrame:
+    x, y, height = arrays["sites.positions_angstrom"].T
+    return pandas.DataFrame(
+        {
+            "type": arrays["sites.types"], "energy_eV": arrays["sites.energies_eV"], "population": arrays["sites.populations"],
+            "x_angstrom": x, "y_angstrom": y, "height_angstrom": height,
+        }
+    )  # fmt: skip

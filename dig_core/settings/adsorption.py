@@ -1,0 +1,142 @@
+"""A study of adsorption: surfaces and what sits on them, energies by a potential, the network, and what is drawn."""
+
+from typing import Literal, Self
+
+from pydantic import Field, PositiveFloat, PositiveInt, model_validator
+
+from dig_core.settings.elements import Symbol
+from dig_core.settings.fields import Fraction, Name, Seed, Settings
+from dig_core.settings.network import Noise, Optimisation
+from dig_core.settings.sampling import Drawing
+
+STRUCTURES = Literal["fcc", "hcp", "bcc", "L1_2", "L1_0", "B2", "random"]
+ADATOMS = Literal["H", "C", "N", "O"]
+
+
+class CutSurface(Settings):
+    """A surface that is cut from a crystal."""
+
+    composition: dict[Symbol, PositiveInt] = Field(
+        min_length=1, description="Atoms of each element in the formula of the crystal: {Pt: 3, Sn: 1}"
+    )
+    structure: STRUCTURES = Field(description="Of the crystal; random: a random alloy on the sites of fcc")
+    miller: tuple[int, ...] = Field(
+        min_length=3, max_length=4, description="Indices of the plane: [1, 1, 1]; four of hcp"
+    )
+    lattice_angstrom: PositiveFloat = Field(description="Lattice constant a of the conventional cell")
+    c_angstrom: PositiveFloat | None = Field(
+        None, description="The other one, of hcp and L1_0; null: the ideal"
+    )
+    repeat: tuple[PositiveInt, PositiveInt] = Field((2, 2), description="Surface cells")
+    layers: PositiveInt = Field(4, description="Layers of atoms")
+    vacuum_angstrom: PositiveFloat = Field(15.0, description="Above the uppermost layer")
+    seed: Seed = Field(0, description="Of a random alloy: which element sits where")
+
+
+class AdsorptionTarget(Settings):
+    """One adsorbed atom on one surface."""
+
+    surface: CutSurface | None = Field(None, description="The surface, cut from a crystal")
+    slab: str | None = Field(
+        None,
+        description="In place of it a file of a slab (CONTCAR, extxyz, cif, ...) that need not be at rest",
+    )
+    adsorbate: ADATOMS = Field(description="What is adsorbed")
+    held_out: bool = Field(False, description="Not trained on")
+
+    @model_validator(mode="after")
+    def _is_on_one_surface(self) -> Self:
+        if (self.surface is None) == (self.slab is None):
+            raise ValueError(
+                f"expected `surface` or `slab`; got {'both' if self.surface else 'neither'}. Write one of them"
+            )
+        return self
+
+
+class AdsorptionEnergies(Settings):
+    """Energies over the cell of every surface, from which structures are drawn by their Boltzmann weight."""
+
+    calculator: str = Field(description="ASE calculator in the table of dig_core/energies/ase.py")
+    points: PositiveInt = Field(
+        description="Of the map along each side of the surface cell: every 0.2 Angstrom or so, a multiple of 6 for each repeated cell, so that sites are among them"
+    )
+    fixed_layers: int = Field(
+        ge=0, description="Lowest layers that stay as they are cut while the clean slab relaxes"
+    )
+    force_eV_per_angstrom: PositiveFloat = Field(0.05, description="At rest is what has smaller forces")
+    steps: PositiveInt = Field(200, description="Steps of that relaxation at most")
+    structures: PositiveInt = Field(description="Drawn for every target that is trained on")
+    seed: Seed = Field(description="Seed of these")
+
+
+class SurfaceNetwork(Settings):
+    """Score network of adsorbates."""
+
+    kind: Literal["surface_messages"] = Field(description="Architecture")
+    layers: PositiveInt = Field(description="Layers of messages to the adsorbate")
+    slab_layers: PositiveInt = Field(description="Layers of messages within the slab, once for a target")
+    width: PositiveInt = Field(description="Width of an atom's representation")
+    functions: int = Field(
+        ge=2, description="Gaussian functions of the distance, evenly spaced up to the cutoff"
+    )
+    cutoff_angstrom: PositiveFloat = Field(description="Images within this distance are seen")
+    height_mean_angstrom: float = Field(
+        description="About the mean height of adsorbed atoms above the uppermost one of the slab, which `prepare_adsorption` prints"
+    )
+    height_spread_angstrom: PositiveFloat = Field(description="About its standard deviation")
+
+
+class SurfaceProcess(Settings):
+    """Diffusion of an adsorbate; the noise in the plane names the level for both."""
+
+    plane: Noise = Field(
+        description="In Angstrom; 0.4 times the longer side of a cell leaves nothing of where an atom was"
+    )
+    height: Noise = Field(description="In units of model.height_spread_angstrom")
+
+
+class AdsorptionTraining(Optimisation):
+    """Denoising score matching on both fields."""
+
+    steps: PositiveInt = Field(description="Optimiser steps")
+    batch_size: PositiveInt = Field(
+        description="Noised structures per step, all of one target; each appears twice, with opposite noise"
+    )
+    validation_fraction: Fraction = Field(
+        description="Share of the structures of a target kept for the learning curve"
+    )
+    seed: Seed = Field(description="Seed of weights, batches and noise")
+
+
+class AdsorptionEvaluation(Settings):
+    """Comparison with the sites of the energy map, and with atoms that are put anywhere."""
+
+    window_eV: PositiveFloat = Field(0.5, description="Sites are minima this near to the lowest")
+    within_angstrom: PositiveFloat = Field(0.5, description="A sample this near to a site covers it")
+    per_site: tuple[PositiveInt, ...] = Field((1, 3, 10), description="Samples for each site of the coverage")
+    density_points: PositiveInt = Field(
+        20, description="Of the map of densities along each side of the cell; 0 heights leave it out"
+    )
+    seed: Seed = Field(description="Seed of the baseline")
+
+
+class AdsorptionStudy(Settings):
+    """Everything about one study of adsorption."""
+
+    kind: Literal["adsorption"] = Field(description="Kind of system")
+    temperature_K: PositiveFloat = Field(description="Of which structures are drawn; kT is 0.17 eV at 2000 K")
+    targets: dict[Name, AdsorptionTarget] = Field(min_length=1, description="Surfaces and adsorbates by name")
+    data: AdsorptionEnergies = Field(description="Energies")
+    model: SurfaceNetwork = Field(description="Score network")
+    process: SurfaceProcess = Field(description="Diffusion process")
+    training: AdsorptionTraining = Field(description="Training")
+    sampler: Drawing = Field(description="Drawing adsorbates")
+    evaluation: AdsorptionEvaluation = Field(description="Comparison with the sites")
+
+    @model_validator(mode="after")
+    def _some_targets_train(self) -> Self:
+        if all(target.held_out for target in self.targets.values()):
+            raise ValueError(
+                "expected a target that is trained on; got held_out: true for all. Remove it from one"
+            )
+        return self

@@ -1,0 +1,106 @@
+"""Kind `adsorption`: an atom on the surface of a metal or alloy; the slab is cut, brought to rest, and then stays as it is.
+
+Here the parts meet: surfaces and energies, process and network.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from ase import Atoms
+from jaxtyping import Float
+from torch import nn
+
+from dig_core.data.energy_maps import EnergyMap
+from dig_core.data.surfaces import adsorbate, read_slab, slab
+from dig_core.energies.ase import calculator
+from dig_core.energies.slabs import slab_at_rest
+from dig_core.runtime import fingerprint
+from dig_core.systems.adsorption_denoising import denoising_loss
+from dig_core.systems.adsorption_model import network, trained_model
+from dig_core.units import thermal_energy_eV
+
+# What a kind of system offers to the jobs; see dig_core.systems.
+__all__ = [
+    "accelerated", "build", "denoising_loss", "descriptor_hash", "network", "prepared", "slab_of", "trained_model", "with_adsorbates",
+]  # fmt: skip
+
+Arrays = Mapping[str, np.ndarray]
+FINER = 4  # times as many points of a map, of which structures are drawn
+
+
+def accelerated(model: nn.Module, settings: Mapping[str, Any]) -> nn.Module:
+    """The network as it is: few atoms move, and gain nothing from lower precision."""
+    return model
+
+
+def build(target: Mapping[str, Any], data: Mapping[str, Any]) -> dict[str, np.ndarray]:
+    """The slab of a target at rest, and what is adsorbed.
+
+    Returns:
+        `slab_angstrom` [slab, 3], `slab_numbers`, `layers` [slab] (1: the uppermost), `lattice_angstrom` [3, 3], `adsorbed_numbers` [atoms].
+    """
+    clean = slab_at_rest(
+        _slab(target), calculator(data["calculator"], {}),
+        data["fixed_layers"], data["force_eV_per_angstrom"], data["steps"],
+    )  # fmt: skip
+    return {
+        "slab_angstrom": clean.positions,
+        "slab_numbers": clean.numbers,
+        "layers": clean.get_tags(),
+        "lattice_angstrom": np.array(clean.cell),
+        "adsorbed_numbers": adsorbate(target["adsorbate"]).numbers,
+    }
+
+
+def _slab(target: Mapping[str, Any]) -> Atoms:
+    if target["slab"]:
+        return read_slab(target["slab"])
+    return slab({key: value for key, value in target["surface"].items() if value is not None})
+
+
+def slab_of(arrays: Mapping[str, np.ndarray]) -> Atoms:
+    """The slab of what `build` returns."""
+    return Atoms(
+        arrays["slab_numbers"], arrays["slab_angstrom"],
+        cell=arrays["lattice_angstrom"], pbc=True, tags=arrays["layers"],
+    )  # fmt: skip
+
+
+def with_adsorbates(
+    arrays: Mapping[str, np.ndarray], positions: Float[np.ndarray, "samples atoms 3"]
+) -> list[Atoms]:
+    """The slab with each of the adsorbates (positions in Angstrom)."""
+    slab = slab_of(arrays)
+    return [slab + Atoms(arrays["adsorbed_numbers"], own) for own in positions]
+
+
+def descriptor_hash(arrays: Mapping[str, np.ndarray]) -> str:
+    """Identifies a surface and what is adsorbed on it."""
+    names = ("slab_numbers", "adsorbed_numbers", "slab_angstrom", "lattice_angstrom")
+    return fingerprint(*(np.round(arrays[name], 3).tobytes() for name in names))
+
+
+def prepared(
+    molecules: Mapping[str, Arrays], energies: Mapping[str, Arrays], settings: Mapping[str, Any]
+) -> dict[str, np.ndarray]:
+    """Structures of every target by their Boltzmann weight; prints the numbers that the settings `model` ask for.
+
+    Args:
+        molecules, energies: arrays of `build` and of the map, by target.
+        settings: `temperature_K`, `structures` (of each target) and `seed`.
+
+    Returns:
+        `{target}.positions_angstrom` [structures, 1, 3] and `{target}.weights`, which are equal.
+    """
+    kT, count = thermal_energy_eV(settings["temperature_K"]), settings["structures"]
+    dataset, heights = {}, []
+    for number, (name, arrays) in enumerate(molecules.items()):
+        generator = np.random.default_rng([settings["seed"], number])
+        drawn = EnergyMap.of(energies[name]).finer(FINER).drawn(count, kT, generator)
+        heights.append(drawn[:, 2])
+        above = drawn + np.array([0.0, 0.0, arrays["slab_angstrom"][:, 2].max()])
+        dataset |= {f"{name}.positions_angstrom": above[:, None], f"{name}.weights": np.ones(count)}
+    mean, spread = np.mean(heights), np.std(heights)
+    print(f"height_mean_angstrom: {mean:.3g}, height_spread_angstrom: {spread:.2g}", flush=True)
+    return dataset

@@ -1,0 +1,81 @@
+"""The training on adsorbates: denoising of both fields; every batch holds structures of one target."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from dig_core.diffusion.losses import Batch, unit_variance_matching
+from dig_core.diffusion.processes import Process, State
+from dig_core.systems.adsorption_model import Heights, Surface, encoded, heights_of, score
+from dig_core.systems.batches import frames_probabilities, indices_of_one_target
+
+
+@dataclass(frozen=True)
+class OneSurface:
+    """The structures of one target, as states."""
+
+    surface: Surface
+    states: State
+    process: dict[str, Process]
+
+    def __len__(self) -> int:
+        return len(next(iter(self.states.values())))
+
+
+@dataclass(frozen=True)
+class AdsorptionDenoising:
+    """The training loss on the structures of all targets."""
+
+    targets: Sequence[OneSurface]
+    heights: Heights
+
+    def __call__(self, model: nn.Module, batch: Batch) -> Float[Tensor, " batch"]:
+        """Loss of the structures with these indices, which count through all targets; the first one picks the target.
+
+        Only the first half of the indices is used, each twice, with opposite noise: what is odd in the noise cancels.
+        """
+        half = batch.indices[: (len(batch.indices) + 1) // 2]
+        number, local = indices_of_one_target(half, [len(own) for own in self.targets])
+        own, count = self.targets[number], len(local)
+        uniform = torch.rand(count, generator=batch.generator, device=batch.generator.device)
+        time = (
+            torch.arange(count, device=uniform.device) + uniform
+        ) / count  # one in each of equal parts of ln sigma
+        clean = {field: x[local] for field, x in own.states.items()}
+        noise = {field: each.noise(clean[field], batch.generator) for field, each in own.process.items()}
+        (times,) = batch.own(time.repeat(2))
+        twice = {field: batch.own(torch.cat([x, x]))[0] for field, x in clean.items()}
+        opposite = {field: batch.own(torch.cat([eps, -eps]))[0] for field, eps in noise.items()}
+        own_score = score(model, own.surface, own.process, self.heights, encoded(model, own.surface))
+        return unit_variance_matching(own_score, own.process, twice, times, opposite)
+
+
+def denoising_loss(
+    dataset: Mapping[str, np.ndarray],
+    descriptors: Mapping[str, Mapping[str, np.ndarray]],
+    settings: Mapping[str, Any],
+    device: str,
+) -> tuple[AdsorptionDenoising, dict[str, Tensor], float]:
+    """The loss, and the probabilities of the structures.
+
+    Args:
+        dataset: `{target}.positions_angstrom` [structures, atoms, 3] of the adsorbate and `{target}.weights` of every target.
+        descriptors: arrays of every target.
+        settings: `model`, `process` and `training` of the study.
+    """
+    heights, targets = heights_of(settings["model"]), []
+    for name, arrays in descriptors.items():
+        surface = Surface.from_arrays(arrays).to(device)
+        positions = torch.as_tensor(dataset[f"{name}.positions_angstrom"], dtype=torch.float64).to(device)
+        targets.append(
+            OneSurface(surface, surface.state(positions, heights), surface.process(settings["process"]))
+        )
+    weights = [torch.as_tensor(dataset[f"{name}.weights"], dtype=torch.float32) for name in descriptors]
+    parts = frames_probabilities(weights, settings["training"]["validation_fraction"])
+    probabilities = {part: values.to(device) for part, values in parts.items()}
+    return AdsorptionDenoising(targets, heights), probabilities, 1.0

@@ -1,0 +1,115 @@
+"""Drawn adsorbates beside the sites of the energy map: metrics of one target, and what its figure shows.
+
+Every number stands beside that of structures drawn from the map itself (noise floor) and of atoms that are put anywhere in the cell at the
+mean height of the sites (random placement).
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+
+from dig_core.data.energy_maps import EnergyMap
+from dig_core.evaluation.sites import (
+    Sites,
+    anomalies,
+    basins,
+    minima,
+    nearest_site,
+    populations,
+    random_placement,
+    site_coverage,
+    site_precision,
+    site_rmsd_angstrom,
+    site_type,
+)
+
+Arrays = Mapping[str, np.ndarray]
+Metrics = dict[str, float | int]
+SAMPLES, FLOOR, RANDOM = "", "_noise_floor", "_baseline_random_placement"
+AROUND_ANGSTROM = 0.1  # of the mean height of the sites, of atoms that are put anywhere
+FINER = 4  # times as many points of the map, on which sites are found
+
+
+def evaluate(
+    samples: Arrays, arrays: Arrays, energies: Arrays, kT_eV: float, settings: Mapping[str, Any]
+) -> tuple[Metrics, dict[str, np.ndarray]]:
+    """Metrics (one level, units in the keys), and arrays for the figure.
+
+    Args:
+        samples: `positions_angstrom` [samples, 1, 3].
+        arrays, energies: of the target and of its map.
+        settings: `evaluation` of the study.
+    """
+    found = EnergyMap.of(energies).finer(FINER)
+    sites = minima(found.energies_eV, found.heights_angstrom, found.cell_angstrom, settings["window_eV"])
+    where = basins(found.energies_eV, sites.positions_angstrom, found.cell_angstrom)
+    shares = populations(found.log_weights(kT_eV), where, len(sites.energies_eV))
+    metrics: Metrics = {"samples": len(samples["positions_angstrom"]), "sites": len(sites.energies_eV)}
+    series = _series(samples, arrays, found, sites, settings | {"kT_eV": kT_eV})
+    for ending, positions in series.items():
+        own = _compared(positions, sites, found.cell_angstrom, settings)
+        own |= _occupied(positions, sites, shares, found.cell_angstrom)
+        own |= anomalies(positions[:, 2], 0.0)
+        metrics |= {f"{name}{ending}": float(value) for name, value in own.items()}
+    shown = {f"map.{name}": values for name, values in vars(found).items()}
+    shown |= {
+        "sites.positions_angstrom": sites.positions_angstrom,
+        "sites.energies_eV": sites.energies_eV,
+        "sites.populations": shares,
+        "sites.types": np.array(_types(sites, arrays, found.cell_angstrom)),
+        "samples.positions_angstrom": series[SAMPLES],
+    }
+    return metrics, shown
+
+
+def _series(
+    samples: Arrays, arrays: Arrays, found: EnergyMap, sites: Sites, settings: Mapping[str, Any]
+) -> dict[str, Float[np.ndarray, "samples 3"]]:
+    """What is compared, by the ending of its keys; heights are those above the uppermost atom of the slab."""
+    top = np.array([0.0, 0.0, arrays["slab_angstrom"][:, 2].max()])
+    drawn = samples["positions_angstrom"][:, 0] - top
+    generator, height = np.random.default_rng(settings["seed"]), sites.positions_angstrom[:, 2].mean()
+    around = height - AROUND_ANGSTROM, height + AROUND_ANGSTROM
+    return {
+        SAMPLES: drawn,
+        FLOOR: found.drawn(len(drawn), settings["kT_eV"], generator),
+        RANDOM: random_placement(len(drawn), found.cell_angstrom, around, generator),
+    }
+
+
+def _compared(
+    positions: Float[np.ndarray, "samples 3"], sites: Sites, cell: np.ndarray, settings: Mapping[str, Any]
+) -> Metrics:
+    places, within = sites.positions_angstrom, settings["within_angstrom"]
+    values: Metrics = {}
+    for count in settings["per_site"]:
+        if count * len(places) <= len(positions):
+            values[f"site_coverage_{count}_per_site"] = site_coverage(positions, places, cell, count, within)[
+                0
+            ]
+    values["site_precision"] = site_precision(positions, places, cell, within)
+    values["site_rmsd_angstrom"] = site_rmsd_angstrom(positions, places, cell)
+    return values
+
+
+def _occupied(
+    positions: Float[np.ndarray, "samples 3"], sites: Sites, shares: np.ndarray, cell: np.ndarray
+) -> Metrics:
+    """Half the sum of differences between the shares of sites (nearest ones of samples), and the energy of those that are drawn most."""
+    nearest, _ = nearest_site(positions, sites.positions_angstrom, cell)
+    counts = np.bincount(nearest, minlength=len(shares)) / len(positions)
+    kinds = np.unique(np.round(sites.energies_eV, 2), return_inverse=True)[1]
+    most = np.argmax(np.bincount(kinds, counts) / np.bincount(kinds))
+    return {
+        "site_population_distance": 0.5 * np.abs(counts - shares / shares.sum()).sum(),
+        "most_probable_site_energy_eV": sites.energies_eV[kinds == most].mean(),
+    }
+
+
+def _types(sites: Sites, arrays: Arrays, cell: np.ndarray) -> list[str]:
+    layers, positions = arrays["layers"], arrays["slab_angstrom"]
+    top = positions[:, 2].max()
+    first, second = (positions[layers == k] - [0, 0, top] for k in (1, 2))
+    return [site_type(place, first, cell, second) for place in sites.positions_angstrom]

@@ -1,0 +1,23 @@
+"""The figure of adsorption sites shows every target, its sites and its samples."""
+
+import numpy as np
+
+from dig_core.plotting_sites import sites_figure
+
+
+def arrays() -> dict[str, np.ndarray]:
+    generator = np.random.default_rng(0)
+    return {
+        "map.cell_angstrom": np.array([[2.5, 0.0], [1.2, 2.2]]), "map.energies_eV": generator.random((6, 8)),
+        "sites.positions_angstrom": generator.random((3, 3)), "sites.energies_eV": np.array([0.0, 0.1, 0.2]),
+        "sites.populations": np.array([0.7, 0.2, 0.1]), "sites.types": np.array(["fcc", "hcp", "bridge"]),
+        "samples.positions_angstrom": generator.random((50, 3)),
+    }  # fmt: skip
+
+
+def test_every_target_has_a_panel_with_its_sites_and_samples():
+    figure, table = sites_figure({f"O_on_{k}": arrays() for k in range(5)})
+    panels = [axes for axes in figure.axes if axes.get_title()]
+    assert [axes.get_title() for axes in panels] == [f"O on {k}" for k in range(5)]
+    assert [len(line.get_xdata()) for line in panels[0].lines] == [50, 3]
+    assert len(table) == 15 and table["population"].groupby(table["target"]).sum().round(6).eq(1.0).all()

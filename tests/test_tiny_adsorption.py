@@ -1,0 +1,66 @@
+"""The workflow of adsorption, small: from slabs to samples at the sites of a surface that the network has not seen with this atom."""
+
+import json
+
+import ase.io
+import numpy as np
+import pandas
+import pytest
+
+from dig_core.files import load_arrays
+from tests.test_tiny_study import checkout, snakemake
+
+TARGETS = ("H_on_Cu", "H_on_Ag", "O_on_Cu", "O_on_Ag")
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory):
+    """The folder of the finished tiny study of adsorption."""
+    folder = checkout(tmp_path_factory.mktemp("adsorption"), "[adsorption_tiny]")
+    (folder / "config/config.yaml").write_text("studies: [adsorption_tiny]\nfigures: {}\n")
+    snakemake(folder, "adsorption_tiny")
+    return folder / "results/adsorption_tiny"
+
+
+def metrics(tiny, target: str) -> dict:
+    return json.loads((tiny / target / "metrics.json").read_text())
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_samples_are_at_sites_far_more_often_than_atoms_anywhere(tiny, target):
+    """O on Ag is held out. The floor are structures drawn from the energies themselves."""
+    found = metrics(tiny, target)
+    assert found["samples"] == 400 and found["sites"] == 16
+    random, floor = (found[f"site_precision{end}"] for end in ("_baseline_random_placement", "_noise_floor"))
+    assert found["site_precision"] > random + 0.4 * (floor - random) and floor > random + 0.15
+    random, floor = (
+        found[f"site_rmsd_angstrom{end}"] for end in ("_baseline_random_placement", "_noise_floor")
+    )
+    assert found["site_rmsd_angstrom"] < random - 0.3 * (random - floor)
+    assert found["site_coverage_10_per_site"] > 0.9
+    assert (
+        found["most_probable_site_energy_eV"]
+        < 0.005
+        < found["most_probable_site_energy_eV_baseline_random_placement"]
+    )
+    assert found["buried_fraction"] == found["desorbed_fraction"] == 0.0
+
+
+def test_sites_of_the_energy_map_are_the_hollows_and_the_bridges(tiny):
+    table = pandas.read_parquet(tiny / "figures/sites.parquet")
+    for _, own in table.groupby("target"):
+        assert own["type"].value_counts().to_dict() == {"fcc": 4, "hcp": 4, "bridge": 8}
+        assert own["population"].sum() == pytest.approx(1.0, abs=0.02)
+
+
+def test_structures_are_written_with_their_slab(tiny):
+    frames = ase.io.read(tiny / "O_on_Ag/samples.extxyz", index=":")
+    arrays = load_arrays(tiny / "O_on_Ag/samples.npz")
+    assert len(frames) == 400 and str(frames[0].symbols) == "Ag16O"
+    positions = np.array([own.positions[-1:] for own in frames])
+    np.testing.assert_allclose(positions, arrays["positions_angstrom"], atol=1e-6)
+
+
+def test_the_atom_that_is_held_out_on_this_surface_has_not_trained_the_network(tiny):
+    dataset = load_arrays(tiny / "dataset.npz")
+    assert {name.partition(".")[0] for name in dataset if "." in name} == set(TARGETS[:3])

@@ -1,0 +1,19 @@
+"""Draw samples over the energy map of every surface, with its sites."""
+
+from dig_core.files import atomic, load_arrays
+from dig_core.plotting import write
+from dig_core.plotting_sites import sites_figure
+from dig_core.runtime import run
+
+
+def main(job):
+    """Write the figure as picture and vector graphics, and the numbers it shows."""
+    files = zip(job.params.targets, job.input.evaluations, strict=True)
+    figure, table = sites_figure({name: load_arrays(file) for name, file in files})
+    for path in job.output:
+        with atomic(path) as file:
+            write(file, figure, table)
+
+
+if __name__ == "__main__":
+    run(main, snakemake)

@@ -1,0 +1,23 @@
+"""Compute the energy of the adsorbed atom over the cell of a surface, or go on with it."""
+
+from pathlib import Path
+
+from dig_core.files import load_arrays, save_arrays
+from dig_core.runtime import provenance, run, start
+from dig_core.systems.adsorption import slab_of
+from dig_core.systems.adsorption_energies import energy_map
+
+
+def main(job):
+    """Write the map as arrays."""
+    started, partial = start(), Path(job.params.partial)
+    arrays = load_arrays(job.input.molecule)
+    found = energy_map(slab_of(arrays), arrays["adsorbed_numbers"], job.params.data, partial)
+    save_arrays(
+        job.output.energies, provenance({"data": job.params.data}, job.input, None, started), **vars(found)
+    )
+    partial.unlink(missing_ok=True)
+
+
+if __name__ == "__main__":
+    run(main, snakemake)
