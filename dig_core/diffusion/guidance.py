@@ -5,6 +5,7 @@ that of noised points; for other s it is what everybody does. ln q may be a pred
 at the denoised estimate (`at_denoised`), which is wrong by what is left of the noise.
 """
 
+import math
 from collections.abc import Callable, Mapping
 
 import torch
@@ -14,13 +15,14 @@ from torch import Tensor
 from dig_core.diffusion.processes import Process, Score, State, denoised, over_trailing
 
 LogLikelihood = Callable[[State, Tensor], Float[Tensor, " batch"]]  # ln q(c | x_t) of every point
+LONGEST = 2.0  # of a push, in units of the usual length of the score of noise
 Scale = Callable[[Float[Tensor, " batch"]], Float[Tensor, " batch"]]  # s of noise over signal
 
 
 def guided(
     score: Score, log_likelihood: LogLikelihood, process: Mapping[str, Process], scale: Scale
 ) -> Score:
-    """score + s grad ln q(c | x_t), for Euclidean fields and those on a torus; the gradient is that of all fields together.
+    """score + s grad ln q(c | x_t), `limited`, for Euclidean fields and those on a torus; the gradient is that of all fields together.
 
     Args:
         scale: s as a function of noise over signal of the first field [batch]; the size of the push may change with the level.
@@ -28,15 +30,32 @@ def guided(
     first = next(iter(process.values()))
 
     def own(state: State, time: Tensor) -> State:
+        """The score of every field [batch, ...] at times [batch]."""
         slope, push = score(state, time), gradient(log_likelihood, state, time)
         strength = scale(first.noise_to_signal(time))
         return {
-            field: slope[field]
-            + over_trailing(strength, slope[field]) * process[field].projection(push[field])
-            for field in slope
+            field: x
+            + limited(
+                over_trailing(strength, x) * process[field].projection(push[field]),
+                process[field].sigma(time),
+            )
+            for field, x in slope.items()
         }
 
     return own
+
+
+def limited(
+    push: Float[Tensor, "batch *shape"], sigma: Float[Tensor, " batch"]
+) -> Float[Tensor, "batch *shape"]:
+    """A push of at most LONGEST times the usual length of the score of noise, sqrt(d)/sigma in d dimensions.
+
+    Where ln q is steep beyond what its network has seen, as in cells that noise has made flat, a step of a sampler would otherwise carry the point
+    further and further out. What is steep by itself, as between two modes, is as a rule not reached: the push has worked before.
+    """
+    length = push.flatten(start_dim=1).norm(dim=1)
+    most = LONGEST * math.sqrt(push[0].numel()) / sigma
+    return over_trailing((most / length.clamp(min=1e-30)).clamp(max=1.0), push) * push
 
 
 def gradient(function: LogLikelihood, state: State, time: Float[Tensor, " batch"]) -> State:

@@ -4,7 +4,7 @@ import pytest
 import torch
 from exact import FIELD, as_process, gaussian, two_states
 
-from dig_core.diffusion.guidance import at_denoised, gradient, guided
+from dig_core.diffusion.guidance import LONGEST, at_denoised, gradient, guided, limited
 from dig_core.diffusion.processes import VarianceExploding
 from dig_core.diffusion.samplers import SAMPLERS, sampling_times
 from dig_core.diffusion.torus import WrappedNormal
@@ -125,3 +125,30 @@ def test_fields_stay_in_their_space():
     assert push["lattice"].abs().max() > 0.1
     moved = own(state | {"fractional": state["fractional"] + 3.0}, time)
     torch.testing.assert_close(moved["fractional"], push["fractional"], rtol=1e-3, atol=1e-3)
+
+
+def test_a_push_is_limited_in_length_and_not_in_direction():
+    """In units of the usual length of the score of noise, sqrt(d)/sigma; of every point by itself."""
+    push = torch.randn(5, 4, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    sigma = torch.tensor([0.1, 0.5, 1.0, 3.0, 20.0], dtype=torch.float64)
+    usual = 12**0.5 / sigma
+    found = limited(push, sigma)
+    lengths, before = found.flatten(1).norm(dim=1), push.flatten(1).norm(dim=1)
+    torch.testing.assert_close(lengths, torch.minimum(before, LONGEST * usual))
+    assert (lengths[:2] == before[:2]).all() and lengths[-1] < before[-1]
+    torch.testing.assert_close(found / lengths[:, None, None], push / before[:, None, None])
+    assert (limited(torch.zeros_like(push), sigma) == 0).all()
+
+
+def test_what_is_steeper_the_further_out_does_not_carry_samples_away():
+    """ln q = |x|^4 / 4 beyond the data, as a network may say of what it has never seen: no sample goes to infinity."""
+    data, process = two_states(), as_process("exploding")
+    product, generator = {FIELD: process}, torch.Generator().manual_seed(2)
+    steep = guided(
+        data.score(process), lambda state, time: 0.25 * state[FIELD].norm(dim=1) ** 4, product, plain(1.0)
+    )
+    start = {FIELD: process.prior(torch.zeros(500, 2, dtype=torch.float64), generator)}
+    drawn = SAMPLERS["predictor_corrector"](steep, product, start, sampling_times(product, 40), generator)[
+        FIELD
+    ]
+    assert torch.isfinite(drawn).all() and drawn.norm(dim=1).max() < 10 * process.sigma_max
