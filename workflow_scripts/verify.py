@@ -15,9 +15,11 @@ def main(study, folder=Path("results"), expected=Path("tests/expected")):
     if not files:
         return _error(f"expected metrics in {folder / study}; found none. Write: make verify STUDY={study}")
     expectations, found = read_json(stated), []
+    metrics = {path.parent.name: read_json(path) for path in files}
+    all_targets = {f"{target}.{key}": value for target, own in metrics.items() for key, value in own.items()}
     for path in files:
-        expected_here = of_target(expectations, path.parent.name)
-        own = verdicts(read_json(path), expected_here)
+        target = path.parent.name
+        own = verdicts(all_targets | metrics[target], of_target(expectations, target))
         print(path, *own, sep="\n")
         found += own
     failed = sum(not verdict.passed for verdict in found)

@@ -10,7 +10,7 @@ An expectation is a mapping of one of these forms; a list of them must hold toge
 * `{"near": key, "margin": m}`: within m of it;
 * `{"near": key, "standard_errors": n}`: within n combined standard errors, of the keys with `_standard_error`.
 
-Where the targets of a study differ in kind, they stand under `{"targets": {target: {metric: ...}}}`.
+A `key` of another target is written `<target>.<key>`. Where the targets of a study differ in kind, they stand under `{"targets": {target: {metric: ...}}}`.
 """
 
 import math
