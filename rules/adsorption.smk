@@ -108,6 +108,7 @@ rule evaluate_adsorption:
         library=library(
             "data/energy_maps.py",
             "evaluation/sites.py",
+            "evaluation/site_coverage.py",
             "systems/adsorption_evaluation.py",
         ),
     output:

@@ -1,12 +1,10 @@
-"""Adsorption sites: minima of the energy map over a surface cell, and how well samples cover them.
+"""Adsorption sites: minima of the energy map over a surface cell, their basins, populations and names.
 
-A surface cell has the two in-plane lattice vectors as rows, in Angstrom; z is perpendicular to them.
-Positions are Cartesian, in Angstrom, periodic in x and y, not in z. A map has n1 x n2 values at the
-fractional coordinates (i/n1, j/n2): the lowest energy over height, and the height at which it is reached.
+Cells and positions are as in `surface_cells`. A map has n1 x n2 values at the fractional coordinates (i/n1, j/n2): the lowest energy over height,
+and the height at which it is reached.
 """
 
 from dataclasses import dataclass
-from itertools import product
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
@@ -14,13 +12,18 @@ from scipy.ndimage import map_coordinates
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 from scipy.special import logsumexp
-from scipy.stats import spearmanr
 
-Cell = Float[np.ndarray, "2 2"]
-Map = Float[np.ndarray, "n1 n2"]
-STEPS = np.array(
-    list(product((-1, 0, 1), repeat=2))
-)  # to the 8 neighbours on a map or a lattice, and to itself
+from dig_core.evaluation.surface_cells import (
+    STEPS,
+    Cell,
+    Map,
+    distances,
+    nearest_site,
+    reduced,
+    require_some,
+    shortest,
+)
+
 FLAT_EV = 1e-9  # a curvature, per squared step of the map, below which it has no bowl
 
 
@@ -31,33 +34,6 @@ class Sites:
     positions_angstrom: Float[np.ndarray, "sites 3"]
     energies_eV: Float[np.ndarray, " sites"]
     populations: Float[np.ndarray, " sites"] | None = None
-
-
-def shortest(vectors: Float[np.ndarray, "*points 3"], cell: Cell) -> Float[np.ndarray, "*points 3"]:
-    """The shortest periodic image of each vector (Angstrom), exact for cells however skewed; z stays.
-
-    Raises:
-        ValueError: the cell has no area.
-    """
-    basis = _reduced(cell)
-    plane = vectors[..., :2] - np.round(vectors[..., :2] @ np.linalg.inv(basis)) @ basis
-    best = plane
-    for shift in STEPS @ basis:  # farther images are longer, as the basis is reduced
-        image = plane + shift
-        nearer = (image**2).sum(axis=-1) < (best**2).sum(axis=-1)
-        best = np.where(nearer[..., None], image, best)
-    return np.concatenate([best, vectors[..., 2:]], axis=-1)
-
-
-def distances(
-    points: Float[np.ndarray, "points 3"], others: Float[np.ndarray, "others 3"], cell: Cell
-) -> Float[np.ndarray, "points others"]:
-    """Distance (Angstrom) of every point to the nearest image of every other one.
-
-    Raises:
-        ValueError: the cell has no area.
-    """
-    return np.linalg.norm(shortest(points[:, None] - others, cell), axis=-1)
 
 
 def minima(
@@ -158,9 +134,9 @@ def site_type(
     Raises:
         ValueError: no atoms in a layer; a cell without area.
     """
-    _require_some(len(top), "atom in the uppermost layer")
+    require_some(len(top), "atom in the uppermost layer")
     to_images = shortest(position - top, cell)[:, None]  # in a small cell one atom is several neighbours
-    shifts = np.pad(STEPS @ _reduced(cell), ((0, 0), (0, 1)))
+    shifts = np.pad(STEPS @ reduced(cell), ((0, 0), (0, 1)))
     lengths = np.linalg.norm(to_images + shifts, axis=-1)
     count = int((lengths <= lengths.min() + tolerance_angstrom).sum())
     if count != 3 or second is None:
@@ -168,143 +144,6 @@ def site_type(
     flat = np.array([1.0, 1.0, 0.0])
     _, beside = nearest_site((position * flat)[None], second * flat, cell)
     return "hcp" if beside[0] <= 0.5 else "fcc"
-
-
-def nearest_site(
-    samples: Float[np.ndarray, "samples 3"], sites: Float[np.ndarray, "sites 3"], cell: Cell
-) -> tuple[Int[np.ndarray, " samples"], Float[np.ndarray, " samples"]]:
-    """The number of the site nearest to each sample, and the distance to it (Angstrom, in three dimensions).
-
-    The distance of a sample with NaN is NaN.
-
-    Raises:
-        ValueError: no samples or no sites; a cell without area.
-    """
-    _require_some(len(samples), "sample")
-    _require_some(len(sites), "site")
-    lengths = distances(samples, sites, cell)
-    return lengths.argmin(axis=1), lengths.min(axis=1)
-
-
-def site_coverage(
-    samples: Float[np.ndarray, "samples 3"],
-    sites: Float[np.ndarray, "sites 3"],
-    cell: Cell,
-    per_site: int,
-    within_angstrom: float = 0.5,
-) -> tuple[float, Float[np.ndarray, " groups"]]:
-    """The share of sites that have a sample within a distance, when `per_site` samples per site are drawn.
-
-    The samples are cut into consecutive groups of `per_site * sites`, as many as they fill; those left over
-    do not count. Returns the mean over the groups, and the share of each group, for an interval.
-
-    Raises:
-        ValueError: too few samples for one group, or no sites; a cell without area.
-    """
-    size = per_site * len(sites)
-    if not 1 <= size <= len(samples):
-        raise ValueError(
-            f"expected 1 to {len(samples)} samples, as there are, for a group; got {per_site} for each of {len(sites)} sites. "
-            "Draw more samples, or ask for fewer per site"
-        )
-    groups = len(samples) // size
-    near = distances(samples[: groups * size], sites, cell) <= within_angstrom
-    shares = near.reshape(groups, size, len(sites)).any(axis=1).mean(axis=1)
-    return float(shares.mean()), shares
-
-
-def site_precision(
-    samples: Float[np.ndarray, "samples 3"],
-    sites: Float[np.ndarray, "sites 3"],
-    cell: Cell,
-    within_angstrom: float = 0.5,
-) -> float:
-    """The share of samples within a distance of a site. Raises ValueError like `nearest_site`."""
-    return float((nearest_site(samples, sites, cell)[1] <= within_angstrom).mean())
-
-
-def site_rmsd_angstrom(
-    samples: Float[np.ndarray, "samples 3"],
-    sites: Float[np.ndarray, "sites 3"],
-    cell: Cell,
-    within_angstrom: float = np.inf,
-) -> float:
-    """Root mean square distance (Angstrom) to the nearest site, of all samples or of those within a distance.
-
-    NaN where none is within it, and where a sample has NaN. Raises ValueError like `nearest_site`.
-    """
-    found = nearest_site(samples, sites, cell)[1]
-    near = found[~(found > within_angstrom)]  # keeps NaN: a broken sample must show
-    return float(np.sqrt((near**2).mean())) if len(near) else float("nan")
-
-
-def spearman(log_p: Map, energies_eV: Map, window_eV: float | None = None) -> float:
-    """Spearman correlation of log p with -E over a map, or its points up to `window_eV` above the lowest.
-
-    Raises:
-        ValueError: NaN in a map, or no two different values in either, of which there are no ranks.
-    """
-    limit = np.inf if window_eV is None else energies_eV.min() + window_eV
-    inside = energies_eV <= limit
-    known = not (np.isnan(log_p).any() or np.isnan(energies_eV).any())
-    if not (known and all(np.unique(own[inside]).size > 1 for own in (log_p, energies_eV))):
-        raise ValueError(
-            f"expected maps without NaN, each with different values; got {inside.sum()} points to compare, with NaN or all alike. "
-            "Check the maps, or widen the window"
-        )
-    return float(spearmanr(log_p[inside], -energies_eV[inside]).statistic)
-
-
-def anomalies(
-    heights_angstrom: Float[np.ndarray, " samples"],
-    top_height_angstrom: float,
-    desorbed_above_angstrom: float = 3.5,
-    buried_below_angstrom: float = -0.5,
-) -> dict[str, float]:
-    """`desorbed_fraction`, `buried_fraction`: shares of samples too far above and below the uppermost layer.
-
-    Args:
-        heights_angstrom: z of the samples; NaN is neither.
-        top_height_angstrom: z of the uppermost layer, from which both limits count.
-
-    Raises:
-        ValueError: no samples.
-    """
-    _require_some(len(heights_angstrom), "sample")
-    above = heights_angstrom - top_height_angstrom
-    return {
-        "desorbed_fraction": float((above > desorbed_above_angstrom).mean()),
-        "buried_fraction": float((above < buried_below_angstrom).mean()),
-    }
-
-
-def random_placement(
-    count: int, cell: Cell, heights_angstrom: tuple[float, float], generator: np.random.Generator
-) -> Float[np.ndarray, "count 3"]:
-    """Positions (Angstrom) uniform over the cell and between two heights: what any sampler must beat.
-
-    Raises:
-        ValueError: the second height is below the first.
-    """
-    low, high = heights_angstrom
-    if not low <= high:
-        raise ValueError(f"expected heights (low, high); got ({low}, {high}). Exchange them")
-    drawn = generator.random((count, 3))
-    return np.column_stack([drawn[:, :2] @ cell, low + (high - low) * drawn[:, 2]])
-
-
-def _reduced(cell: Cell) -> Cell:
-    """The shortest basis of the lattice (Lagrange and Gauss): Euclid's algorithm for vectors."""
-    short, long = cell.astype(np.float64)
-    if not abs(short[0] * long[1] - short[1] * long[0]) > 1e-6:  # NaN is not more
-        raise ValueError(
-            f"expected two in-plane lattice vectors that span an area; got {cell.tolist()}. Give those of the slab"
-        )
-    while True:
-        long = long - np.round(short @ long / (short @ short)) * short
-        if long @ long >= short @ short:
-            return np.stack([short, long])
-        short, long = long, short
 
 
 def _around(values: np.ndarray) -> np.ndarray:
@@ -399,8 +238,3 @@ def _require_map(values: Map) -> None:
         raise ValueError(
             f"expected a finite map; got NaN or infinity at {broken} points. Compute them again, or leave the surface out"
         )
-
-
-def _require_some(count: int, what: str) -> None:
-    if count < 1:
-        raise ValueError(f"expected at least one {what}; got none. Check the step that should have made them")

@@ -11,8 +11,10 @@ from ase import Atoms
 from jaxtyping import Float
 from torch import nn
 
+from dig_core.data.adsorbates import adsorbate
 from dig_core.data.energy_maps import EnergyMap
-from dig_core.data.surfaces import adsorbate, read_slab, slab
+from dig_core.data.slab_files import read_slab
+from dig_core.data.surfaces import slab
 from dig_core.energies.ase import calculator
 from dig_core.energies.slabs import slab_at_rest
 from dig_core.runtime import fingerprint

@@ -8,8 +8,10 @@ import numpy as np
 from ase import Atoms
 from jaxtyping import Float, Int
 
+from dig_core.data.adsorbates import with_adsorbate
 from dig_core.data.energy_maps import EnergyMap
-from dig_core.data.surfaces import cell_in_plane, distinct_points, symmetry_operations, with_adsorbate
+from dig_core.data.slabs import cell_in_plane
+from dig_core.data.surface_symmetry import distinct_points, symmetry_operations
 from dig_core.energies.adatoms import Adatom
 from dig_core.energies.ase import calculator
 from dig_core.files import load_arrays, save_arrays

@@ -11,19 +11,15 @@ import numpy as np
 from jaxtyping import Float
 
 from dig_core.data.energy_maps import EnergyMap
-from dig_core.evaluation.sites import (
-    Sites,
+from dig_core.evaluation.site_coverage import (
     anomalies,
-    basins,
-    minima,
-    nearest_site,
-    populations,
     random_placement,
     site_coverage,
     site_precision,
     site_rmsd_angstrom,
-    site_type,
 )
+from dig_core.evaluation.sites import Sites, basins, minima, populations, site_type
+from dig_core.evaluation.surface_cells import nearest_site
 
 Arrays = Mapping[str, np.ndarray]
 Metrics = dict[str, float | int]

@@ -14,17 +14,11 @@ from ase.calculators.singlepoint import SinglePointCalculator
 from ase.constraints import FixAtoms
 from ase.neighborlist import neighbor_list
 
-from dig_core.data.surfaces import (
-    ADSORBATES,
-    adsorbate,
-    cell_in_plane,
-    distinct_points,
-    layers_of,
-    read_slab,
-    slab,
-    symmetry_operations,
-    with_adsorbate,
-)
+from dig_core.data.adsorbates import ADSORBATES, adsorbate, with_adsorbate
+from dig_core.data.slab_files import read_slab
+from dig_core.data.slabs import cell_in_plane, layers_of
+from dig_core.data.surface_symmetry import distinct_points, symmetry_operations
+from dig_core.data.surfaces import slab
 
 MIRROR = Path(os.environ.get("DIG_DATA_MIRROR") or Path(__file__).parents[3] / "shared" / "data")
 CLEAN = MIRROR / "catalyst" / "vlachos_clean_slabs"

@@ -5,21 +5,16 @@ from itertools import product
 import numpy as np
 import pytest
 
-from dig_core.evaluation.sites import (
+from dig_core.evaluation.site_coverage import (
     anomalies,
-    basins,
-    distances,
-    minima,
-    nearest_site,
-    populations,
     random_placement,
-    shortest,
     site_coverage,
     site_precision,
     site_rmsd_angstrom,
-    site_type,
     spearman,
 )
+from dig_core.evaluation.sites import basins, minima, populations, site_type
+from dig_core.evaluation.surface_cells import distances, nearest_site, shortest
 
 EDGE = 2.8  # Angstrom, as in platinum
 HEXAGONAL = EDGE * np.array([[1.0, 0.0], [0.5, np.sqrt(0.75)]])

@@ -1,0 +1,114 @@
+"""How well samples cover the sites of a surface; cells and positions as in `surface_cells`."""
+
+import numpy as np
+from jaxtyping import Float
+from scipy.stats import spearmanr
+
+from dig_core.evaluation.surface_cells import Cell, Map, distances, nearest_site, require_some
+
+
+def site_coverage(
+    samples: Float[np.ndarray, "samples 3"],
+    sites: Float[np.ndarray, "sites 3"],
+    cell: Cell,
+    per_site: int,
+    within_angstrom: float = 0.5,
+) -> tuple[float, Float[np.ndarray, " groups"]]:
+    """The share of sites that have a sample within a distance, when `per_site` samples per site are drawn.
+
+    The samples are cut into consecutive groups of `per_site * sites`, as many as they fill; those left over
+    do not count. Returns the mean over the groups, and the share of each group, for an interval.
+
+    Raises:
+        ValueError: too few samples for one group, or no sites; a cell without area.
+    """
+    size = per_site * len(sites)
+    if not 1 <= size <= len(samples):
+        raise ValueError(
+            f"expected 1 to {len(samples)} samples, as there are, for a group; got {per_site} for each of {len(sites)} sites. "
+            "Draw more samples, or ask for fewer per site"
+        )
+    groups = len(samples) // size
+    near = distances(samples[: groups * size], sites, cell) <= within_angstrom
+    shares = near.reshape(groups, size, len(sites)).any(axis=1).mean(axis=1)
+    return float(shares.mean()), shares
+
+
+def site_precision(
+    samples: Float[np.ndarray, "samples 3"],
+    sites: Float[np.ndarray, "sites 3"],
+    cell: Cell,
+    within_angstrom: float = 0.5,
+) -> float:
+    """The share of samples within a distance of a site. Raises ValueError like `nearest_site`."""
+    return float((nearest_site(samples, sites, cell)[1] <= within_angstrom).mean())
+
+
+def site_rmsd_angstrom(
+    samples: Float[np.ndarray, "samples 3"],
+    sites: Float[np.ndarray, "sites 3"],
+    cell: Cell,
+    within_angstrom: float = np.inf,
+) -> float:
+    """Root mean square distance (Angstrom) to the nearest site, of all samples or of those within a distance.
+
+    NaN where none is within it, and where a sample has NaN. Raises ValueError like `nearest_site`.
+    """
+    found = nearest_site(samples, sites, cell)[1]
+    near = found[~(found > within_angstrom)]  # keeps NaN: a broken sample must show
+    return float(np.sqrt((near**2).mean())) if len(near) else float("nan")
+
+
+def spearman(log_p: Map, energies_eV: Map, window_eV: float | None = None) -> float:
+    """Spearman correlation of log p with -E over a map, or its points up to `window_eV` above the lowest.
+
+    Raises:
+        ValueError: NaN in a map, or no two different values in either, of which there are no ranks.
+    """
+    limit = np.inf if window_eV is None else energies_eV.min() + window_eV
+    inside = energies_eV <= limit
+    known = not (np.isnan(log_p).any() or np.isnan(energies_eV).any())
+    if not (known and all(np.unique(own[inside]).size > 1 for own in (log_p, energies_eV))):
+        raise ValueError(
+            f"expected maps without NaN, each with different values; got {inside.sum()} points to compare, with NaN or all alike. "
+            "Check the maps, or widen the window"
+        )
+    return float(spearmanr(log_p[inside], -energies_eV[inside]).statistic)
+
+
+def anomalies(
+    heights_angstrom: Float[np.ndarray, " samples"],
+    top_height_angstrom: float,
+    desorbed_above_angstrom: float = 3.5,
+    buried_below_angstrom: float = -0.5,
+) -> dict[str, float]:
+    """`desorbed_fraction`, `buried_fraction`: shares of samples too far above and below the uppermost layer.
+
+    Args:
+        heights_angstrom: z of the samples; NaN is neither.
+        top_height_angstrom: z of the uppermost layer, from which both limits count.
+
+    Raises:
+        ValueError: no samples.
+    """
+    require_some(len(heights_angstrom), "sample")
+    above = heights_angstrom - top_height_angstrom
+    return {
+        "desorbed_fraction": float((above > desorbed_above_angstrom).mean()),
+        "buried_fraction": float((above < buried_below_angstrom).mean()),
+    }
+
+
+def random_placement(
+    count: int, cell: Cell, heights_angstrom: tuple[float, float], generator: np.random.Generator
+) -> Float[np.ndarray, "count 3"]:
+    """Positions (Angstrom) uniform over the cell and between two heights: what any sampler must beat.
+
+    Raises:
+        ValueError: the second height is below the first.
+    """
+    low, high = heights_angstrom
+    if not low <= high:
+        raise ValueError(f"expected heights (low, high); got ({low}, {high}). Exchange them")
+    drawn = generator.random((count, 3))
+    return np.column_stack([drawn[:, :2] @ cell, low + (high - low) * drawn[:, 2]])
