@@ -446,6 +446,43 @@ def test_a_study_of_crystals_is_described_and_costs_more_where_it_is_larger(tmp_
         assert job_memory.memory_MB(rule, larger) > job_memory.memory_MB(rule, study) > 2000
 
 
+ADSORPTION = yaml.safe_load((ROOT / "config/systems/adsorption_tiny.yaml").read_text())
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "told"),
+    [
+        ("targets.H_on_Cu.adsorbate", "He", ["targets.H_on_Cu.adsorbate", "'He'"]),
+        ("targets.H_on_Cu.surface.composition", {"Xx": 1}, ["the symbol of an element; got 'Xx'"]),
+        ("targets.H_on_Cu.surface.structure", "cubic", ["targets.H_on_Cu.surface.structure", "'cubic'"]),
+        ("targets.H_on_Cu.slab", "a.vasp", ["targets.H_on_Cu", "expected `surface` or `slab`; got both"]),
+        ("targets.H_on_Cu.surface", None, ["expected `surface` or `slab`; got neither"]),
+        ("targets.H_on_Cu", {"adsorbate": "H", "slab": "absent.vasp"}, ["the file absent.vasp; found none"]),
+        ("targets", {"O": ADSORPTION["targets"]["O_on_Ag"]}, ["held_out: true for all"]),
+        ("process.plane.sigma_max", 0.01, ["sigma_min < sigma_max; got 0.03 and 0.01"]),
+        ("model.kind", "graphormer", ["model.kind", "got 'graphormer'"]),
+    ],
+)
+def test_mistake_in_a_study_of_adsorption_gives_one_line(tmp_path, path, value, told):
+    text = mistake(tmp_path, changed(path, value, ADSORPTION))
+    assert "expected" in text
+    for part in told:
+        assert part in text
+
+
+def test_a_study_of_adsorption_is_described_and_costs_more_where_it_is_larger(tmp_path):
+    study = load_study(write(tmp_path, "mine", ADSORPTION))
+    assert describe(study).startswith(
+        "H_on_Ag, H_on_Cu, O_on_Ag, O_on_Cu at 300 K: energies by emt; 400 training steps"
+    )
+    larger = load_study(write(tmp_path, "larger", changed("data.points", 24, ADSORPTION)))
+    assert costs.cost("map_energies", larger).seconds > 2 * costs.cost("map_energies", study).seconds
+    assert all(
+        costs.cost(rule, study).seconds > 0 for rule in ("build_surface", "train", "sample_adsorbates")
+    )
+    assert job_memory.memory_MB("train", study) >= 2000
+
+
 # A turn that is folded: what its dynamics is needs no file from elsewhere.
 CHIGNOLIN = yaml.safe_load((ROOT / "config/systems/chignolin.yaml").read_text()) | {
     "targets": {"turn": {"pdb": str(ROOT / "config/structures/turn.pdb"), "caps": False}}

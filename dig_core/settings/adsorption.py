@@ -114,9 +114,6 @@ class AdsorptionEvaluation(Settings):
     window_eV: PositiveFloat = Field(0.5, description="Sites are minima this near to the lowest")
     within_angstrom: PositiveFloat = Field(0.5, description="A sample this near to a site covers it")
     per_site: tuple[PositiveInt, ...] = Field((1, 3, 10), description="Samples for each site of the coverage")
-    density_points: PositiveInt = Field(
-        20, description="Of the map of densities along each side of the cell; 0 heights leave it out"
-    )
     seed: Seed = Field(description="Seed of the baseline")
 
 

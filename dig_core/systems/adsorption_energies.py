@@ -1,5 +1,6 @@
 """The energy of an adatom over the cell of a slab: the best height above every point that symmetry leaves."""
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from dig_core.data.surface_symmetry import distinct_points, symmetry_operations
 from dig_core.energies.adatoms import Adatom
 from dig_core.energies.ase import calculator
 from dig_core.files import load_arrays, save_arrays
-from dig_core.runtime import progress, stoppable
+from dig_core.runtime import fingerprint, progress, stoppable
 
 GUESS_ANGSTROM = 1.3  # height at which the first search begins
 NUMBERS = ("energy_eV", "height_angstrom", "stiffness_eV_per_angstrom2")
@@ -25,6 +26,16 @@ def grid(points: int) -> Float[np.ndarray, "points 2"]:
     """Fractional coordinates of so many points along each axis of the surface cell."""
     axis = np.arange(points) / points
     return np.stack(np.meshgrid(axis, axis, indexing="ij"), axis=-1).reshape(-1, 2)
+
+
+def _done(partial: Path, mark: str) -> list[list[float]]:
+    """The points of a run that was stopped; of one with another slab or other settings nothing is used."""
+    arrays = load_arrays(partial) if partial.is_file() else {}
+    return arrays["found"].tolist() if str(arrays.get("fingerprint")) == mark else []
+
+
+def _bytes_of(atoms: Atoms) -> list[bytes]:
+    return [atoms.numbers.tobytes(), atoms.positions.tobytes(), np.array(atoms.cell).tobytes()]
 
 
 def energy_map(
@@ -46,12 +57,15 @@ def energy_map(
         with_adsorbate(slab, Atoms(atomic_number, [[0, 0, 0]]), np.zeros(3)),
         calculator(settings["calculator"], {}),
     )
-    found = load_arrays(partial)["found"].tolist() if partial.is_file() else []
+    mark = fingerprint(json.dumps(dict(settings), sort_keys=True), *_bytes_of(adatom.atoms))
+    found = _done(partial, mark)
 
     def save() -> None:
-        save_arrays(partial, {}, found=np.array(found))
+        """Write what is done."""
+        save_arrays(partial, {}, found=np.array(found), fingerprint=np.array(mark))
 
-    for place in progress(stoppable(places[len(found) :], save), "points of the surface"):
+    left = places[len(found) :]
+    for place in progress(stoppable(left, save), "points of the surface", len(left)):
         best = adatom.best_height(place, found[-1][1] if found else GUESS_ANGSTROM)
         found.append([getattr(best, name) for name in NUMBERS])
     energies, heights, stiffness = np.array(found)[orbit].T.reshape(3, points, points)

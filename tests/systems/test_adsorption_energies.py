@@ -6,7 +6,6 @@ from ase.calculators.emt import EMT
 
 from dig_core.data.surfaces import slab
 from dig_core.energies.adatoms import Adatom
-from dig_core.files import save_arrays
 from dig_core.systems import adsorption_energies
 from dig_core.systems.adsorption_energies import energy_map, grid
 
@@ -50,15 +49,24 @@ def test_symmetry_leaves_few_points_and_all_others_have_their_energies(calls, tm
     assert found.heights_angstrom[9, 4] == pytest.approx(own.height_angstrom, abs=0.02)
 
 
-def test_a_run_goes_on_from_the_points_that_are_done(calls, tmp_path):
-    whole = energy_map(slab(SURFACE), HYDROGEN, SETTINGS, tmp_path / "partial.npz")
-    done, count = [], len(calls)
-    for place in calls[:3]:
-        number = np.argmin(np.linalg.norm(grid(12) @ whole.cell_angstrom - place, axis=1))
-        i, j = divmod(int(number), 12)
-        done.append([whole.energies_eV[i, j] - 100.0, whole.heights_angstrom[i, j], 9.0])
-    save_arrays(tmp_path / "partial.npz", {}, found=np.array(done))
+def test_a_run_that_was_stopped_goes_on_and_one_of_another_slab_does_not(calls, tmp_path, monkeypatch):
+    """Asked to end after three points, it keeps these; the map is that of a run that was not stopped."""
+    partial, clean = tmp_path / "partial.npz", slab(SURFACE)
+    whole, count = energy_map(clean, HYDROGEN, SETTINGS, tmp_path / "other.npz"), len(calls)
+
+    def stopped(places, save):
+        yield from places[:3]
+        save()
+        raise SystemExit
+
+    with monkeypatch.context() as during, pytest.raises(SystemExit):
+        during.setattr(adsorption_energies, "stoppable", stopped)
+        energy_map(clean, HYDROGEN, SETTINGS, partial)
     calls.clear()
-    again = energy_map(slab(SURFACE), HYDROGEN, SETTINGS, tmp_path / "partial.npz")
+    again = energy_map(clean, HYDROGEN, SETTINGS, partial)
     assert len(calls) == count - 3
-    assert again.energies_eV.min() == 0.0 and (again.stiffness_eV_per_angstrom2 == 9.0).sum() >= 3
+    np.testing.assert_array_equal(again.energies_eV, whole.energies_eV)
+    calls.clear()
+    energy_map(slab(SURFACE | {"lattice_angstrom": 3.7}), HYDROGEN, SETTINGS, partial)
+    energy_map(clean, HYDROGEN, SETTINGS | {"points": 6}, partial)
+    assert len(calls) > count
