@@ -4,8 +4,8 @@ from pathlib import Path
 
 from dig_core.files import load_arrays, save_arrays
 from dig_core.runtime import provenance, run, start
-from dig_core.systems.adsorption import slab_of
 from dig_core.systems.adsorption_energies import energy_map
+from dig_core.systems.adsorption_model import slab_of
 
 
 def main(job):

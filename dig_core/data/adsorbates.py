@@ -6,6 +6,8 @@ import ase.build
 import numpy as np
 from ase import Atoms
 from jaxtyping import Float
+from pymatgen.analysis.adsorption import AdsorbateSiteFinder
+from pymatgen.io.ase import AseAtomsAdaptor
 
 from dig_core.data.surface_settings import expect_known
 
@@ -48,6 +50,17 @@ def adsorbate(name: str) -> Atoms:
     if others:
         found.rotate(around[:replaced].sum(axis=0) if replaced else -kept.sum(axis=0), "-z")
     found.info["bonds"] = [(0, other) for other in range(1, len(found))]
+    return found
+
+
+def heuristic_sites(slab: Atoms, height_angstrom: float) -> Float[np.ndarray, "sites 3"]:
+    """Tops, bridges and hollows as the geometry of the slab has them, so far above its uppermost atom: no energy is asked.
+
+    By pymatgen's AdsorbateSiteFinder (Montoya and Persson, npj Comput. Mater. 3, 14 (2017)), copies by symmetry included.
+    """
+    finder = AdsorbateSiteFinder(AseAtomsAdaptor.get_structure(slab))
+    found = np.array(finder.find_adsorption_sites(distance=0.0, symm_reduce=0)["all"])
+    found[:, 2] = slab.positions[:, 2].max() + height_angstrom
     return found
 
 

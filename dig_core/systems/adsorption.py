@@ -19,7 +19,7 @@ from dig_core.energies.ase import calculator
 from dig_core.energies.slabs import slab_at_rest
 from dig_core.runtime import fingerprint
 from dig_core.systems.adsorption_denoising import denoising_loss
-from dig_core.systems.adsorption_model import network, trained_model
+from dig_core.systems.adsorption_model import network, slab_of, trained_model
 from dig_core.units import thermal_energy_eV
 
 # What a kind of system offers to the jobs; see dig_core.systems.
@@ -59,14 +59,6 @@ def _slab(target: Mapping[str, Any]) -> Atoms:
     if target["slab"]:
         return read_slab(target["slab"])
     return slab({key: value for key, value in target["surface"].items() if value is not None})
-
-
-def slab_of(arrays: Mapping[str, np.ndarray]) -> Atoms:
-    """The slab of what `build` returns."""
-    return Atoms(
-        arrays["slab_numbers"], arrays["slab_angstrom"],
-        cell=arrays["lattice_angstrom"], pbc=True, tags=arrays["layers"],
-    )  # fmt: skip
 
 
 def with_adsorbates(

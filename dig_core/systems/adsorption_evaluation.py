@@ -1,7 +1,7 @@
 """Drawn adsorbates beside the sites of the energy map: metrics of one target, and what its figure shows.
 
-Every number stands beside that of structures drawn from the map itself (noise floor) and of atoms that are put anywhere in the cell at the
-mean height of the sites (random placement).
+Every number stands beside that of structures drawn from the map itself (noise floor), and at the mean height of the sites that of atoms which are
+put anywhere in the cell (random placement) or on one of the tops, bridges and hollows that geometry alone tells (heuristic sites).
 """
 
 from collections.abc import Mapping
@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
+from dig_core.data.adsorbates import heuristic_sites
 from dig_core.data.energy_maps import EnergyMap
 from dig_core.evaluation.site_coverage import (
     anomalies,
@@ -20,10 +21,12 @@ from dig_core.evaluation.site_coverage import (
 )
 from dig_core.evaluation.sites import Sites, basins, minima, populations, site_type
 from dig_core.evaluation.surface_cells import nearest_site
+from dig_core.systems.adsorption_model import slab_of
 
 Arrays = Mapping[str, np.ndarray]
 Metrics = dict[str, float | int]
-SAMPLES, FLOOR, RANDOM = "", "_noise_floor", "_baseline_random_placement"
+SAMPLES, FLOOR = "", "_noise_floor"
+RANDOM, HEURISTIC = "_baseline_random_placement", "_baseline_heuristic_sites"
 AROUND_ANGSTROM = 0.1  # of the mean height of the sites, of atoms that are put anywhere
 FINER = 4  # times as many points of the map, on which sites are found
 
@@ -68,10 +71,12 @@ def _series(
     drawn = samples["positions_angstrom"][:, 0] - top
     generator, height = np.random.default_rng(settings["seed"]), sites.positions_angstrom[:, 2].mean()
     around = height - AROUND_ANGSTROM, height + AROUND_ANGSTROM
+    usual = heuristic_sites(slab_of(arrays), height) - top
     return {
         SAMPLES: drawn,
         FLOOR: found.drawn(len(drawn), settings["kT_eV"], generator),
         RANDOM: random_placement(len(drawn), found.cell_angstrom, around, generator),
+        HEURISTIC: usual[generator.integers(len(usual), size=len(drawn))],
     }
 
 

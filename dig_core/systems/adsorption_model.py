@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from ase import Atoms
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
@@ -19,6 +20,14 @@ from dig_core.diffusion.processes import Process, Score, State, VarianceExplodin
 from dig_core.models.surface import Encoded, SurfaceMessages
 
 PLANE, HEIGHT = "plane", "height"
+
+
+def slab_of(arrays: Mapping[str, np.ndarray]) -> Atoms:
+    """The slab of what `build` returns."""
+    return Atoms(
+        arrays["slab_numbers"], arrays["slab_angstrom"],
+        cell=arrays["lattice_angstrom"], pbc=True, tags=arrays["layers"],
+    )  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -6,10 +6,10 @@ import torch
 
 from dig_core.data.surfaces import slab
 from dig_core.diffusion.losses import Batch
-from dig_core.systems.adsorption import descriptor_hash, prepared, slab_of, with_adsorbates
+from dig_core.systems.adsorption import descriptor_hash, prepared, with_adsorbates
 from dig_core.systems.adsorption_denoising import denoising_loss
 from dig_core.systems.adsorption_evaluation import evaluate
-from dig_core.systems.adsorption_model import Heights, Surface, network, trained_model
+from dig_core.systems.adsorption_model import Heights, Surface, network, slab_of, trained_model
 
 MODEL = {
     "layers": 1, "slab_layers": 1, "width": 16, "functions": 8, "cutoff_angstrom": 5.0,
@@ -74,6 +74,8 @@ def test_draws_from_the_map_are_as_good_as_its_noise_floor_and_better_than_anywh
     for name, least in (("site_coverage_10_per_site", 0.97), ("site_precision", 0.6)):
         assert metrics[name] == pytest.approx(metrics[f"{name}_noise_floor"], abs=0.05)
         assert metrics[name] > least > metrics[f"{name}_baseline_random_placement"] - 0.1
+    # Of 4 tops, 12 bridges and 8 hollows these are sites.
+    assert metrics["site_precision_baseline_heuristic_sites"] == pytest.approx(8 / 24, abs=0.05)
     assert metrics["site_population_distance"] < 0.09
     assert metrics["most_probable_site_energy_eV"] == pytest.approx(0.0, abs=0.01)
     assert shown["sites.populations"][:4].sum() > 0.5
