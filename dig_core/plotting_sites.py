@@ -22,8 +22,9 @@ def sites_figure(evaluations: Mapping[str, Arrays]) -> tuple[Figure, pandas.Data
         rows = -(-len(evaluations) // COLUMNS)
         figure = Figure(figsize=(WIDTH_IN, 1.9 * rows + 0.2), layout="constrained")
         panels = figure.subplots(rows, COLUMNS, squeeze=False).ravel()
+        highest = min(HIGHEST_EV, max(own["map.energies_eV"].max() for own in evaluations.values()))
         for axes, (target, arrays) in zip(panels, evaluations.items(), strict=False):
-            shown = site_map(axes, arrays)
+            shown = site_map(axes, arrays, highest)
             axes.set_title(target.replace("_", " "))
         for axes in panels[len(evaluations) :]:
             axes.set_axis_off()
@@ -31,15 +32,17 @@ def sites_figure(evaluations: Mapping[str, Arrays]) -> tuple[Figure, pandas.Data
     return figure, pandas.concat([_sites(arrays).assign(target=name) for name, arrays in evaluations.items()])
 
 
-def site_map(axes: Axes, arrays: Arrays):
-    """Energies over the cell, the sites, and the first samples."""
+def site_map(axes: Axes, arrays: Arrays, highest_eV: float):
+    """Energies over the cell, coloured from 0 to the highest, the sites, and the first samples."""
     cell, energies = arrays["map.cell_angstrom"], arrays["map.energies_eV"]
     first, second = (np.arange(n + 1) / n for n in energies.shape)
     corners = np.stack(np.meshgrid(first, second, indexing="ij"), axis=-1) @ cell
     closed = np.pad(energies, (0, 1), mode="wrap")
     shown = axes.pcolormesh(
         *np.moveaxis(corners, -1, 0),
-        np.minimum(closed, HIGHEST_EV),
+        closed,
+        vmin=0.0,
+        vmax=highest_eV,
         shading="gouraud",
         cmap="viridis",
         rasterized=True,

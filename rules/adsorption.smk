@@ -17,7 +17,7 @@ rule build_surface:
         runtime=minutes("build_surface"),
     params:
         kind=setting("kind"),
-        target=setting("targets", "{target}"),
+        target=surface_target,
         data=surface_settings,
     script:
         "../workflow_scripts/build_surface.py"
@@ -106,9 +106,11 @@ rule evaluate_adsorption:
         energies="results/{system}/{target}/energies.npz",
         training="results/{system}/model/training.json",
         library=library(
+            "data/adsorbates.py",
             "data/energy_maps.py",
             "evaluation/sites.py",
             "evaluation/site_coverage.py",
+            "evaluation/surface_cells.py",
             "systems/adsorption_evaluation.py",
         ),
     output:

@@ -283,7 +283,7 @@ rule tabulate_relaxed:
         mem_mb=memory("tabulate_relaxed"),
         runtime=minutes("tabulate_relaxed"),
     params:
-        targets=examined_targets,
+        targets=relaxed_targets,
     script:
         "../workflow_scripts/tabulate_relaxed.py"
 

@@ -158,6 +158,12 @@ def reading_settings(wildcards):
     return {key: data[key] for key in keys}
 
 
+def surface_target(wildcards):
+    """What is built for a target, whether it is held out or not."""
+    own = SETTINGS[wildcards.system]["targets"][wildcards.target]
+    return {key: own[key] for key in ("surface", "slab", "adsorbate")}
+
+
 def surface_settings(wildcards):
     """What the slab of a target follows from, beside the target."""
     data = SETTINGS[wildcards.system]["data"]

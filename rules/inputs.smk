@@ -374,6 +374,12 @@ def examined_targets(wildcards):
     return [name for name, own in targets.items() if own.examined]
 
 
+def relaxed_targets(wildcards):
+    """Those of a study that relaxes samples."""
+    wanted = CONFIG.studies[wildcards.system].relaxation
+    return examined_targets(wildcards) if wanted else []
+
+
 def of_examined_targets(files):
     """Return an input function: the files of every such target, one after another, which `files` gives for one."""
 

@@ -16,8 +16,11 @@ def arrays() -> dict[str, np.ndarray]:
 
 
 def test_every_target_has_a_panel_with_its_sites_and_samples():
-    figure, table = sites_figure({f"O_on_{k}": arrays() for k in range(5)})
+    figure, table = sites_figure(
+        {f"O_on_{k}": arrays() | {"map.energies_eV": (k + 1) * arrays()["map.energies_eV"]} for k in range(5)}
+    )
     panels = [axes for axes in figure.axes if axes.get_title()]
     assert [axes.get_title() for axes in panels] == [f"O on {k}" for k in range(5)]
+    assert len({axes.collections[0].get_clim() for axes in panels}) == 1
     assert [len(line.get_xdata()) for line in panels[0].lines] == [50, 3]
     assert len(table) == 15 and table["population"].groupby(table["target"]).sum().round(6).eq(1.0).all()

@@ -30,7 +30,7 @@ def metrics(tiny, target: str) -> dict:
 def test_samples_are_at_sites_far_more_often_than_atoms_anywhere(tiny, target):
     """O on Ag is held out. The floor are structures drawn from the energies themselves."""
     found = metrics(tiny, target)
-    assert found["samples"] == 400 and found["sites"] == 16
+    assert found["samples"] == 400 and found["sites"] == 8
     random, floor = (found[f"site_precision{end}"] for end in ("_baseline_random_placement", "_noise_floor"))
     assert found["site_precision"] > random + 0.4 * (floor - random) and floor > random + 0.15
     random, floor = (
@@ -38,18 +38,14 @@ def test_samples_are_at_sites_far_more_often_than_atoms_anywhere(tiny, target):
     )
     assert found["site_rmsd_angstrom"] < random - 0.3 * (random - floor)
     assert found["site_coverage_10_per_site"] > 0.9
-    assert (
-        found["most_probable_site_energy_eV"]
-        < 0.005
-        < found["most_probable_site_energy_eV_baseline_random_placement"]
-    )
+    assert found["most_probable_site_energy_eV"] < 0.005
     assert found["buried_fraction"] == found["desorbed_fraction"] == 0.0
 
 
-def test_sites_of_the_energy_map_are_the_hollows_and_the_bridges(tiny):
+def test_sites_of_the_energy_map_are_the_hollows(tiny):
     table = pandas.read_parquet(tiny / "figures/sites.parquet")
     for _, own in table.groupby("target"):
-        assert own["type"].value_counts().to_dict() == {"fcc": 4, "hcp": 4, "bridge": 8}
+        assert own["type"].value_counts().to_dict() == {"fcc": 4, "hcp": 4}
         assert own["population"].sum() == pytest.approx(1.0, abs=0.02)
 
 

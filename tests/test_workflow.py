@@ -297,6 +297,9 @@ def test_dry_run_of_adsorption(workflow):
     edit(study, "structures: 500", "structures: 501")
     again = jobs(snakemake(workflow, "-n", "adsorption_tiny"))
     assert again["prepare_adsorption"] == again["train"] == 1 and "map_energies" not in again
+    edit(study, "lattice_angstrom: 4.06}, held_out: true}", "lattice_angstrom: 4.06}}")
+    again = jobs(snakemake(workflow, "-n", "adsorption_tiny"))
+    assert again["train"] == 1 and not {"build_surface", "map_energies"} & set(again)
     edit(study, "points: 12", "points: 24")
     again = jobs(snakemake(workflow, "-n", "adsorption_tiny"))
     assert again["map_energies"] == 4 and "build_surface" not in again

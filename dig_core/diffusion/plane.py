@@ -18,6 +18,7 @@ from dig_core.diffusion.torus import LONGEST, WrappedNormal
 REACH = 5.0  # standard deviations of noise within which images are counted
 POINTS = 48  # of the cell along every axis, for averages over it
 LEVELS = 65  # of noise at which these are tabulated
+SMALLEST = 1e-3  # of the scale of scores: smaller ones are rounding, and nothing is learned from them
 
 
 @dataclass(frozen=True)
@@ -99,7 +100,7 @@ class WrappedPlane(WrappedNormal):
             # Narrow kernels fall between the points, and are normal distributions.
             narrow = sigma < 3.0 * math.sqrt(self.area) / POINTS
             mean = (density * squares).mean() / density.mean()
-            found.append(torch.ones_like(sigma) if narrow else (sigma * mean.sqrt()).clamp(max=1.0))
+            found.append(torch.ones_like(sigma) if narrow else (sigma * mean.sqrt()).clamp(SMALLEST, 1.0))
         return torch.stack(found)
 
     def score_scale(self, time: Float[Tensor, "*batch"]) -> Float[Tensor, "*batch"]:

@@ -5,6 +5,7 @@ and the height at which it is reached.
 """
 
 from dataclasses import dataclass
+from itertools import product
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
@@ -24,16 +25,18 @@ from dig_core.evaluation.surface_cells import (
     shortest,
 )
 
+# Beside the neighbours the knight's moves: in a cell of 60 degrees the way down from a saddle may run between neighbours.
+KNIGHTS = [(u, v) for u, v in product((-2, -1, 1, 2), repeat=2) if abs(u) != abs(v)]
+DIRECTIONS = np.concatenate([STEPS, KNIGHTS])
 FLAT_EV = 1e-9  # a curvature, per squared step of the map, below which it has no bowl
 
 
 @dataclass(frozen=True)
 class Sites:
-    """Sites of one surface, lowest first; energies are relative to that, populations are shares of all."""
+    """Sites of one surface, lowest first; energies are relative to that."""
 
     positions_angstrom: Float[np.ndarray, "sites 3"]
     energies_eV: Float[np.ndarray, " sites"]
-    populations: Float[np.ndarray, " sites"] | None = None
 
 
 def minima(
@@ -45,7 +48,7 @@ def minima(
 ) -> Sites:
     """Local minima of a periodic map, at most `window_eV` above the lowest one, lowest first.
 
-    A minimum is a grid point that is not higher than its 8 neighbours; a plateau is one minimum, and none
+    A minimum is a grid point that is not higher than its 8 neighbours and those a knight's move away; a plateau is one minimum, and none
     where it has a lower neighbour. Position and energy are those of the quadratic form with the central
     differences of the 3 x 3 points around it; where that has no minimum among them, those of the grid point.
     Heights are interpolated linearly.
@@ -75,7 +78,7 @@ def basins(
 ) -> Int[np.ndarray, "n1 n2"]:
     """The number of the site to which steepest descent leads from each point of a map, -1 for elsewhere.
 
-    A step goes to that of the 8 neighbours to which the energy falls most per Angstrom. The minimum at the
+    A step goes to that of the points around to which the energy falls most per Angstrom. The minimum at the
     end belongs to the site that is nearest in the plane, if that is within `apart_angstrom` or a step of the
     map: so what `minima` merged counts for a site. Minima near no site, as those above the window, are
     elsewhere.
@@ -146,9 +149,9 @@ def site_type(
     return "hcp" if beside[0] <= 0.5 else "fcc"
 
 
-def _around(values: np.ndarray) -> np.ndarray:
-    """Of each point of a periodic map the values at `STEPS` from it, in front."""
-    return np.stack([np.roll(values, (-u, -v), axis=(0, 1)) for u, v in STEPS])
+def _around(values: np.ndarray, steps: np.ndarray = STEPS) -> np.ndarray:
+    """Of each point of a periodic map the values at these steps from it, in front."""
+    return np.stack([np.roll(values, (-u, -v), axis=(0, 1)) for u, v in steps])
 
 
 def _on_map(steps: np.ndarray, shape: tuple[int, ...], cell: Cell) -> Float[np.ndarray, "points 3"]:
@@ -156,18 +159,18 @@ def _on_map(steps: np.ndarray, shape: tuple[int, ...], cell: Cell) -> Float[np.n
     return np.pad(np.mod(steps / shape, 1.0) @ cell, ((0, 0), (0, 1)))
 
 
-def _step_lengths(shape: tuple[int, ...], cell: Cell) -> Float[np.ndarray, "9"]:
-    return np.linalg.norm(STEPS / shape @ cell, axis=1)
+def _step_lengths(shape: tuple[int, ...], cell: Cell, steps: np.ndarray = STEPS) -> Float[np.ndarray, " _"]:
+    return np.linalg.norm(steps / shape @ cell, axis=1)
 
 
 def _descent(energies_eV: Map, cell: Cell) -> Int[np.ndarray, "n1 n2"]:
     """The flat number of the point at which steepest descent from each point ends."""
     _require_map(energies_eV)
-    around, energies = _around(energies_eV.astype(np.float64)), energies_eV.astype(np.float64)
-    lengths = _step_lengths(energies.shape, cell)
+    energies = energies_eV.astype(np.float64)
+    around, lengths = _around(energies, DIRECTIONS), _step_lengths(energies.shape, cell, DIRECTIONS)
     lengths[len(STEPS) // 2] = 1.0  # the point itself, to which nothing falls
     slopes = (energies - around) / lengths[:, None, None]
-    numbers = _around(np.arange(energies.size).reshape(energies.shape))
+    numbers = _around(np.arange(energies.size).reshape(energies.shape), DIRECTIONS)
     steepest = np.take_along_axis(numbers, slopes.argmax(axis=0)[None], axis=0).ravel()
     falls = (slopes.max(axis=0) > 0).ravel()
     target = np.where(falls, steepest, _exits(around == energies, numbers, falls))
@@ -177,8 +180,8 @@ def _descent(energies_eV: Map, cell: Cell) -> Int[np.ndarray, "n1 n2"]:
 
 
 def _exits(
-    level: Bool[np.ndarray, "9 n1 n2"],
-    numbers: Int[np.ndarray, "9 n1 n2"],
+    level: Bool[np.ndarray, "directions n1 n2"],
+    numbers: Int[np.ndarray, "directions n1 n2"],
     falls: Bool[np.ndarray, " points"],
 ) -> Int[np.ndarray, " points"]:
     """For each point one of its plateau: one from which the energy falls, if there is one, else the first."""

@@ -1,5 +1,6 @@
 """What elements are like: numbers in place of names, so that a network has an idea of combinations and elements that it has not seen."""
 
+import re
 import warnings
 
 import torch
@@ -25,9 +26,9 @@ def element_features() -> Float[Tensor, "elements features"]:
 
 def _features(element: Element) -> list[float]:
     angle = torch.tensor(2 * torch.pi * element.group / 18)
-    shells = {
-        kind: sum(n for _, own, n in element.full_electronic_structure[-4:] if own == kind) for kind in "df"
-    }
+    # Outside the core of a noble gas: 4d10 of palladium counts, 3d10 below it does not.
+    outer = element.electronic_structure.rpartition("]")[2]
+    shells = {kind: sum(map(int, re.findall(rf"\d{kind}(\d+)", outer))) for kind in "df"}
     radius = float(element.atomic_radius) if element.atomic_radius else float("nan")
     numbers = [
         element.row, element.group, angle.cos().item(), angle.sin().item(), element.X, radius,

@@ -11,8 +11,10 @@ from torch import Tensor, nn
 
 from dig_core.diffusion.losses import Batch, unit_variance_matching
 from dig_core.diffusion.processes import Process, State
-from dig_core.systems.adsorption_model import Heights, Surface, encoded, heights_of, score
+from dig_core.systems.adsorption_model import PLANE, Heights, Surface, encoded, heights_of, score
 from dig_core.systems.batches import frames_probabilities, indices_of_one_target
+
+LARGEST_MISMATCH_NATS = 0.1
 
 
 @dataclass(frozen=True)
@@ -55,6 +57,14 @@ class AdsorptionDenoising:
         return unit_variance_matching(own_score, own.process, twice, times, opposite)
 
 
+def _expect_uniform(name: str, nats: float) -> None:
+    """What training ends with must be what sampling begins with."""
+    if nats > LARGEST_MISMATCH_NATS:
+        raise ValueError(
+            f"expected noise that leaves nothing of where an atom was in the cell of {name}; got {nats:.2f} nats from that. Raise process.plane.sigma_max to 0.4 times the longer side"
+        )
+
+
 def denoising_loss(
     dataset: Mapping[str, np.ndarray],
     descriptors: Mapping[str, Mapping[str, np.ndarray]],
@@ -71,6 +81,9 @@ def denoising_loss(
     heights, targets = heights_of(settings["model"]), []
     for name, arrays in descriptors.items():
         surface = Surface.from_arrays(arrays).to(device)
+        nats = surface.process(settings["process"])[PLANE].prior_mismatch_nats(1.0, 2 * len(surface.adsorbed))
+        print(f"{name}: noised structures are at most {nats:.2f} nats from the sampler's start", flush=True)
+        _expect_uniform(name, nats)
         positions = torch.as_tensor(dataset[f"{name}.positions_angstrom"], dtype=torch.float64).to(device)
         targets.append(
             OneSurface(surface, surface.state(positions, heights), surface.process(settings["process"]))

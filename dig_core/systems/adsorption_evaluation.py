@@ -113,4 +113,5 @@ def _types(sites: Sites, arrays: Arrays, cell: np.ndarray) -> list[str]:
     layers, positions = arrays["layers"], arrays["slab_angstrom"]
     top = positions[:, 2].max()
     first, second = (positions[layers == k] - [0, 0, top] for k in (1, 2))
-    return [site_type(place, first, cell, second) for place in sites.positions_angstrom]
+    below = second if len(second) else None  # a slab of one layer has no hcp and fcc hollows
+    return [site_type(place, first, cell, below) for place in sites.positions_angstrom]

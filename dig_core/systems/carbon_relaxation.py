@@ -49,6 +49,10 @@ def tabulated(found: Mapping[str, Arrays], labels: Sequence[float | None]) -> pd
         labels: band gaps of as many of each target, from the first, one target after another, as `band_gap_eV`; those that have none are
             left out. Empty: no such column, and none is left out.
     """
+    if not found:
+        raise ValueError(
+            "expected targets whose samples are relaxed; got none. Write `relaxation:`, and `examined: true` for a target"
+        )
     count, tables = len(labels) // len(found), []
     for number, (target, own) in enumerate(found.items()):
         gaps = list(labels[number * count : (number + 1) * count])

@@ -91,7 +91,7 @@ def test_minima_are_the_hollows_wherever_the_map_begins(shift, shape):
     assert apart.shape == (2, 2)
     assert np.diag(apart).max() < 0.02
     np.testing.assert_allclose(found.energies_eV, [0.0, APART], atol=2e-4)
-    assert found.energies_eV[0] == 0 and found.populations is None
+    assert found.energies_eV[0] == 0
 
 
 def test_coarse_maps_are_refined():
@@ -164,8 +164,8 @@ def test_a_minimum_between_two_equal_points_lies_in_the_middle():
 def test_steepest_descent_takes_the_distance_into_account():
     # From (5, 5) the diagonal neighbour is lower by 0.13, the straight one by 0.10: over 1.41 and 1 Angstrom.
     energies = np.full((10, 10), 1.0)
-    energies[6, 6], energies[4, 5] = 0.87, 0.90
-    places = np.array([[6, 6, 1], [4, 5, 1]]) / [10, 10, 1]
+    energies[6, 6], energies[4, 5], energies[3, 5] = 0.87, 0.90, 0.80
+    places = np.array([[6, 6, 1], [3, 5, 1]]) / [10, 10, 1]
     # The same diagonal is as short as an edge where that between the edges is 120 degrees.
     for cell, leads_to in ((10 * np.eye(2), 1), (np.array([[10.0, 0.0], [-5.0, np.sqrt(75)]]), 0)):
         sites = np.column_stack([places[:, :2] @ cell, places[:, 2]])
@@ -362,3 +362,17 @@ def test_what_cannot_be_computed_is_told_in_one_line(call, told):
     with pytest.raises(ValueError, match=told) as error:
         call()
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("points", [12, 24, 48])
+def test_saddles_between_soft_hollows_are_no_sites_in_a_cell_of_60_degrees(points):
+    """fcc and hcp hollows with bridges just above them: of these the way down runs between the neighbours of a grid point."""
+    cell = 2.55 * np.array([[1.0, 0.0], [0.5, np.sqrt(3) / 2]])
+    a, b = np.meshgrid(*[np.arange(points) / points] * 2, indexing="ij")
+    waves = sum(np.cos(2 * np.pi * phase) for phase in (a, b, a + b))
+    second = sum(np.cos(2 * np.pi * phase) for phase in (a - b, 2 * a + b, a + 2 * b))
+    energies = (
+        0.02 * waves + 0.0003 * sum(np.sin(2 * np.pi * phase) for phase in (a, b, -a - b)) + 0.0022 * second
+    )
+    found = minima(energies, np.ones_like(energies), cell)
+    assert len(found.energies_eV) == 2

@@ -142,6 +142,10 @@ def test_atoms_beyond_the_cutoff_count_for_nothing(network):
 
 def test_elements_of_a_group_are_nearer_to_each_other_than_to_others():
     known = element_features()
+    electrons = known[:, 6]  # of d shells
+    assert electrons[29] == electrons[47] == electrons[79] > electrons[78] > electrons[77], (
+        "Cu, Ag, Au, Pt, Ir"
+    )
     assert torch.isfinite(known).all() and len(known) == 95 and known[0].abs().max() == 0.0
     assert known[1:].mean(0).abs().max() < 0.2
 

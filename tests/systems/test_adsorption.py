@@ -73,7 +73,8 @@ def test_draws_from_the_map_are_as_good_as_its_noise_floor_and_better_than_anywh
     assert sorted(shown["sites.types"].tolist()) == ["fcc"] * 4 + ["hcp"] * 4
     for name, least in (("site_coverage_10_per_site", 0.97), ("site_precision", 0.6)):
         assert metrics[name] == pytest.approx(metrics[f"{name}_noise_floor"], abs=0.05)
-        assert metrics[name] > least > metrics[f"{name}_baseline_random_placement"] - 0.1
+        assert metrics[name] > least
+        assert metrics[name] > metrics[f"{name}_baseline_random_placement"]
     # Of 4 tops, 12 bridges and 8 hollows these are sites.
     assert metrics["site_precision_baseline_heuristic_sites"] == pytest.approx(8 / 24, abs=0.05)
     assert metrics["site_population_distance"] < 0.09
