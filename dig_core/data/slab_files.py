@@ -11,7 +11,8 @@ from jaxtyping import Float
 
 from dig_core.data.crystal_files import SHORTEST_ANGSTROM
 from dig_core.data.slabs import cell_in_plane, layers_of, with_short_vectors
-from dig_core.data.surface_settings import SMALLEST_VACUUM_ANGSTROM
+
+SMALLEST_VACUUM_ANGSTROM = 8.0  # with less, the next slab touches what is adsorbed
 
 
 def read_slab(file: str | Path) -> Atoms:

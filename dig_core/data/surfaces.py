@@ -1,4 +1,4 @@
-"""Slabs of metals and alloys, and what is adsorbed on them.
+"""Slabs of metals and alloys, cut from their crystals.
 
 A slab is an ase.Atoms whose third lattice vector points along z, with its lowest atom at z = 0 and all of its vacuum above.
 It repeats in all three directions (`pbc` is True three times): calculators like CHGNet need a full cell, and the vacuum keeps
@@ -18,8 +18,8 @@ from ase import Atoms
 from ase.cell import Cell
 from jaxtyping import Int
 
+from dig_core.data.crystal_structures import Cut
 from dig_core.data.slabs import LAYER_TOLERANCE_ANGSTROM, layers_of, with_short_vectors
-from dig_core.data.surface_settings import CutSurface, cut_surface
 
 FLAT_ANGSTROM = 1e-3  # heights closer than that are the same in a crystal
 
@@ -42,10 +42,10 @@ def slab(surface: Mapping[str, Any]) -> Atoms:
             where; of each there are as many as the composition says, to the nearest whole number).
 
     Raises:
-        ValueError: a setting is missing, unknown or out of range, the composition is not that of the structure, layers are
-            too close to be told apart, or an element of a random alloy has none of the sites.
+        ValueError: layers are too close to be told apart, or an element of a random alloy has none of the sites. What else can be
+            wrong with the settings is for `settings.adsorption.CutSurface` to say.
     """
-    wanted = cut_surface(surface)
+    wanted = Cut(**surface)
     unit = with_short_vectors(_cut(wanted))
     unit.rotate(-math.degrees(math.atan2(unit.cell[0, 1], unit.cell[0, 0])), "z", rotate_cell=True)
     whole = _in_order(unit.repeat((*wanted.repeat, 1)))
@@ -55,7 +55,7 @@ def slab(surface: Mapping[str, Any]) -> Atoms:
     return whole
 
 
-def _crystal(wanted: CutSurface) -> Atoms:
+def _crystal(wanted: Cut) -> Atoms:
     order = wanted.order
     angle = 120 if wanted.structure == "hcp" else 90
     axes = Cell.fromcellpar([wanted.lattice_angstrom, wanted.lattice_angstrom, wanted.c, 90, 90, angle]).array
@@ -68,14 +68,14 @@ def _crystal(wanted: CutSurface) -> Atoms:
     )
 
 
-def _primitive_plane(wanted: CutSurface) -> list[int]:
+def _primitive_plane(wanted: Cut) -> list[int]:
     # The index of a plane along a lattice vector is their scalar product: here for vectors with halves of the axes.
     numbers = np.array(wanted.miller)[[0, 1, -1]]
     doubled = np.rint(2 * np.array(wanted.order.primitive) @ numbers).astype(int)
     return (doubled // np.gcd.reduce(doubled)).tolist()
 
 
-def _cut(wanted: CutSurface) -> Atoms:
+def _cut(wanted: Cut) -> Atoms:
     crystal = _crystal(wanted)
     # Each lattice plane has the same layers; with one more of them there are enough below each layer of the uppermost.
     planes = wanted.layers + 1
@@ -118,7 +118,7 @@ def _in_order(atoms: Atoms) -> Atoms:
     )
 
 
-def _random_symbols(wanted: CutSurface, sites: int) -> list[str]:
+def _random_symbols(wanted: Cut, sites: int) -> list[str]:
     amounts = np.array(list(wanted.composition.values()))
     exact = sites * amounts / amounts.sum()
     counts = np.floor(exact).astype(int)

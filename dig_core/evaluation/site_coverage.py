@@ -2,9 +2,8 @@
 
 import numpy as np
 from jaxtyping import Float
-from scipy.stats import spearmanr
 
-from dig_core.evaluation.surface_cells import Cell, Map, distances, nearest_site, require_some
+from dig_core.evaluation.surface_cells import Cell, distances, nearest_site, require_some
 
 
 def site_coverage(
@@ -13,11 +12,11 @@ def site_coverage(
     cell: Cell,
     per_site: int,
     within_angstrom: float = 0.5,
-) -> tuple[float, Float[np.ndarray, " groups"]]:
+) -> float:
     """The share of sites that have a sample within a distance, when `per_site` samples per site are drawn.
 
     The samples are cut into consecutive groups of `per_site * sites`, as many as they fill; those left over
-    do not count. Returns the mean over the groups, and the share of each group, for an interval.
+    do not count. The result is the mean over the groups.
 
     Raises:
         ValueError: too few samples for one group, or no sites; a cell without area.
@@ -30,8 +29,7 @@ def site_coverage(
         )
     groups = len(samples) // size
     near = distances(samples[: groups * size], sites, cell) <= within_angstrom
-    shares = near.reshape(groups, size, len(sites)).any(axis=1).mean(axis=1)
-    return float(shares.mean()), shares
+    return float(near.reshape(groups, size, len(sites)).any(axis=1).mean())
 
 
 def site_precision(
@@ -57,23 +55,6 @@ def site_rmsd_angstrom(
     found = nearest_site(samples, sites, cell)[1]
     near = found[~(found > within_angstrom)]  # keeps NaN: a broken sample must show
     return float(np.sqrt((near**2).mean())) if len(near) else float("nan")
-
-
-def spearman(log_p: Map, energies_eV: Map, window_eV: float | None = None) -> float:
-    """Spearman correlation of log p with -E over a map, or its points up to `window_eV` above the lowest.
-
-    Raises:
-        ValueError: NaN in a map, or no two different values in either, of which there are no ranks.
-    """
-    limit = np.inf if window_eV is None else energies_eV.min() + window_eV
-    inside = energies_eV <= limit
-    known = not (np.isnan(log_p).any() or np.isnan(energies_eV).any())
-    if not (known and all(np.unique(own[inside]).size > 1 for own in (log_p, energies_eV))):
-        raise ValueError(
-            f"expected maps without NaN, each with different values; got {inside.sum()} points to compare, with NaN or all alike. "
-            "Check the maps, or widen the window"
-        )
-    return float(spearmanr(log_p[inside], -energies_eV[inside]).statistic)
 
 
 def anomalies(

@@ -118,6 +118,15 @@ def populations(
     return np.bincount(basins.ravel() + 1, weights=shares.ravel(), minlength=sites + 1)[1:]
 
 
+def visited(
+    samples: Float[np.ndarray, "samples 3"], basins: Int[np.ndarray, "n1 n2"], cell: Cell
+) -> Int[np.ndarray, " samples"]:
+    """The number of the site in whose basin each sample lies, whatever its height; -1 for elsewhere."""
+    steps = samples[:, :2] @ np.linalg.inv(cell) * basins.shape
+    first, second = np.rint(steps).astype(int).T
+    return basins[first % basins.shape[0], second % basins.shape[1]]
+
+
 def site_type(
     position: Float[np.ndarray, "3"],
     top: Float[np.ndarray, "atoms 3"],

@@ -10,6 +10,12 @@ from dig_core.settings.network import Noise, Optimisation
 from dig_core.settings.sampling import Drawing
 
 STRUCTURES = Literal["fcc", "hcp", "bcc", "L1_2", "L1_0", "B2", "random"]
+PARTS = {
+    "L1_2": (3, 1),
+    "L1_0": (1, 1),
+    "B2": (1, 1),
+}  # of two elements; others have one, random alloys several
+LENGTHENED = ("hcp", "L1_0")  # whose axes may have another ratio than the ideal one
 ADATOMS = Literal["H", "C", "N", "O"]
 
 
@@ -23,14 +29,47 @@ class CutSurface(Settings):
     miller: tuple[int, ...] = Field(
         min_length=3, max_length=4, description="Indices of the plane: [1, 1, 1]; four of hcp"
     )
-    lattice_angstrom: PositiveFloat = Field(description="Lattice constant a of the conventional cell")
-    c_angstrom: PositiveFloat | None = Field(
-        None, description="The other one, of hcp and L1_0; null: the ideal"
+    lattice_angstrom: float = Field(ge=1.0, description="Lattice constant a of the conventional cell")
+    c_angstrom: float | None = Field(
+        None, ge=1.0, description="The other one, of hcp and L1_0; null: the ideal"
     )
     repeat: tuple[PositiveInt, PositiveInt] = Field((2, 2), description="Surface cells")
     layers: PositiveInt = Field(4, description="Layers of atoms")
-    vacuum_angstrom: PositiveFloat = Field(15.0, description="Above the uppermost layer")
+    vacuum_angstrom: float = Field(15.0, ge=8.0, description="Above the uppermost layer")
     seed: Seed = Field(0, description="Of a random alloy: which element sits where")
+
+    @model_validator(mode="after")
+    def _elements_are_those_of_the_structure(self) -> Self:
+        amounts = sorted(self.composition.values(), reverse=True)
+        if parts := PARTS.get(self.structure):
+            fits = len(amounts) == 2 and amounts[0] * parts[1] == amounts[1] * parts[0]
+            shape = f"two elements as {parts[0]}:{parts[1]}"
+        elif self.structure == "random":
+            fits, shape = len(amounts) > 1, "at least two elements"
+        else:
+            fits, shape = len(amounts) == 1, "one element"
+        if not fits:
+            raise ValueError(
+                f"expected {shape} in a crystal {self.structure}; got {self.composition}. Change the composition or the structure"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _indices_are_those_of_a_plane(self) -> Self:
+        is_four = len(self.miller) == 4 and self.structure == "hcp" and sum(self.miller[:3]) == 0
+        if not any(self.miller) or not (len(self.miller) == 3 or is_four):
+            raise ValueError(
+                f"expected three Miller indices, not all 0, or four h, k, -h-k, l of hcp; got {list(self.miller)}. Correct `miller`"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _ratio_is_free(self) -> Self:
+        if self.c_angstrom is not None and self.structure not in LENGTHENED:
+            raise ValueError(
+                f"expected no c_angstrom of {self.structure}; got {self.c_angstrom:g}. Remove it"
+            )
+        return self
 
 
 class AdsorptionTarget(Settings):

@@ -8,15 +8,15 @@ from typing import Any
 
 import numpy as np
 from ase import Atoms
+from ase.data import atomic_numbers
 from jaxtyping import Float
 from torch import nn
 
-from dig_core.data.adsorbates import adsorbate
 from dig_core.data.energy_maps import EnergyMap
 from dig_core.data.slab_files import read_slab
 from dig_core.data.surfaces import slab
 from dig_core.energies.ase import calculator
-from dig_core.energies.slabs import slab_at_rest
+from dig_core.energies.slab_relaxation import slab_at_rest
 from dig_core.runtime import fingerprint
 from dig_core.systems.adsorption_denoising import denoising_loss
 from dig_core.systems.adsorption_model import network, slab_of, trained_model
@@ -51,7 +51,7 @@ def build(target: Mapping[str, Any], data: Mapping[str, Any]) -> dict[str, np.nd
         "slab_numbers": clean.numbers,
         "layers": clean.get_tags(),
         "lattice_angstrom": np.array(clean.cell),
-        "adsorbed_numbers": adsorbate(target["adsorbate"]).numbers,
+        "adsorbed_numbers": np.array([atomic_numbers[target["adsorbate"]]]),
     }
 
 

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from dig_core.diffusion.losses import Batch, unit_variance_matching
 from dig_core.diffusion.processes import Process, State
 from dig_core.systems.adsorption_model import PLANE, Heights, Surface, encoded, heights_of, score
-from dig_core.systems.batches import frames_probabilities, indices_of_one_target
+from dig_core.systems.batches import even_times, frames_probabilities, indices_of_one_target
 
 LARGEST_MISMATCH_NATS = 0.1
 
@@ -44,10 +44,7 @@ class AdsorptionDenoising:
         half = batch.indices[: (len(batch.indices) + 1) // 2]
         number, local = indices_of_one_target(half, [len(own) for own in self.targets])
         own, count = self.targets[number], len(local)
-        uniform = torch.rand(count, generator=batch.generator, device=batch.generator.device)
-        time = (
-            torch.arange(count, device=uniform.device) + uniform
-        ) / count  # one in each of equal parts of ln sigma
+        time = even_times(count, batch.generator)
         clean = {field: x[local] for field, x in own.states.items()}
         noise = {field: each.noise(clean[field], batch.generator) for field, each in own.process.items()}
         (times,) = batch.own(time.repeat(2))
@@ -59,6 +56,7 @@ class AdsorptionDenoising:
 
 def _expect_uniform(name: str, nats: float) -> None:
     """What training ends with must be what sampling begins with."""
+    print(f"{name}: noised structures are at most {nats:.2f} nats from the sampler's start", flush=True)
     if nats > LARGEST_MISMATCH_NATS:
         raise ValueError(
             f"expected noise that leaves nothing of where an atom was in the cell of {name}; got {nats:.2f} nats from that. Raise process.plane.sigma_max to 0.4 times the longer side"
@@ -77,17 +75,17 @@ def denoising_loss(
         dataset: `{target}.positions_angstrom` [structures, atoms, 3] of the adsorbate and `{target}.weights` of every target.
         descriptors: arrays of every target.
         settings: `model`, `process` and `training` of the study.
+
+    Raises:
+        ValueError: the largest noise in the plane is too small for the cell of a target.
     """
     heights, targets = heights_of(settings["model"]), []
     for name, arrays in descriptors.items():
         surface = Surface.from_arrays(arrays).to(device)
-        nats = surface.process(settings["process"])[PLANE].prior_mismatch_nats(1.0, 2 * len(surface.adsorbed))
-        print(f"{name}: noised structures are at most {nats:.2f} nats from the sampler's start", flush=True)
-        _expect_uniform(name, nats)
+        process = surface.process(settings["process"])
+        _expect_uniform(name, process[PLANE].prior_mismatch_nats(1.0, 2 * len(surface.adsorbed)))
         positions = torch.as_tensor(dataset[f"{name}.positions_angstrom"], dtype=torch.float64).to(device)
-        targets.append(
-            OneSurface(surface, surface.state(positions, heights), surface.process(settings["process"]))
-        )
+        targets.append(OneSurface(surface, surface.state(positions, heights), process))
     weights = [torch.as_tensor(dataset[f"{name}.weights"], dtype=torch.float32) for name in descriptors]
     parts = frames_probabilities(weights, settings["training"]["validation_fraction"])
     probabilities = {part: values.to(device) for part, values in parts.items()}

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 from dig_core.data.adsorbates import heuristic_sites
 from dig_core.data.energy_maps import EnergyMap
@@ -19,8 +19,7 @@ from dig_core.evaluation.site_coverage import (
     site_precision,
     site_rmsd_angstrom,
 )
-from dig_core.evaluation.sites import Sites, basins, minima, populations, site_type
-from dig_core.evaluation.surface_cells import nearest_site
+from dig_core.evaluation.sites import Sites, basins, minima, populations, site_type, visited
 from dig_core.systems.adsorption_model import slab_of
 
 Arrays = Mapping[str, np.ndarray]
@@ -49,7 +48,7 @@ def evaluate(
     series = _series(samples, arrays, found, sites, settings | {"kT_eV": kT_eV})
     for ending, positions in series.items():
         own = _compared(positions, sites, found.cell_angstrom, settings)
-        own |= _occupied(positions, sites, shares, found.cell_angstrom)
+        own |= _occupied(visited(positions, where, found.cell_angstrom), sites, shares)
         own |= anomalies(positions[:, 2], 0.0)
         metrics |= {f"{name}{ending}": float(value) for name, value in own.items()}
     shown = {f"map.{name}": values for name, values in vars(found).items()}
@@ -87,24 +86,20 @@ def _compared(
     values: Metrics = {}
     for count in settings["per_site"]:
         if count * len(places) <= len(positions):
-            values[f"site_coverage_{count}_per_site"] = site_coverage(positions, places, cell, count, within)[
-                0
-            ]
+            values[f"site_coverage_{count}_per_site"] = site_coverage(positions, places, cell, count, within)
     values["site_precision"] = site_precision(positions, places, cell, within)
     values["site_rmsd_angstrom"] = site_rmsd_angstrom(positions, places, cell)
     return values
 
 
-def _occupied(
-    positions: Float[np.ndarray, "samples 3"], sites: Sites, shares: np.ndarray, cell: np.ndarray
-) -> Metrics:
-    """Half the sum of differences between the shares of sites (nearest ones of samples), and the energy of those that are drawn most."""
-    nearest, _ = nearest_site(positions, sites.positions_angstrom, cell)
-    counts = np.bincount(nearest, minlength=len(shares)) / len(positions)
+def _occupied(visits: Int[np.ndarray, " samples"], sites: Sites, shares: np.ndarray) -> Metrics:
+    """Half the sum of differences between the shares of sites by energy and by samples, and the energy of those that are drawn most."""
+    counts = np.bincount(visits + 1, minlength=len(shares) + 1) / len(visits)  # in front those elsewhere
+    expected = np.concatenate([[1.0 - shares.sum()], shares])
     kinds = np.unique(np.round(sites.energies_eV, 2), return_inverse=True)[1]
-    most = np.argmax(np.bincount(kinds, counts) / np.bincount(kinds))
+    most = np.argmax(np.bincount(kinds, counts[1:]) / np.bincount(kinds))
     return {
-        "site_population_distance": 0.5 * np.abs(counts - shares / shares.sum()).sum(),
+        "site_population_distance": 0.5 * np.abs(counts - expected).sum(),
         "most_probable_site_energy_eV": sites.energies_eV[kinds == most].mean(),
     }
 

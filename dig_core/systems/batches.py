@@ -1,4 +1,4 @@
-"""How frames of several targets are drawn: probabilities, and batches of one target."""
+"""How frames of several targets are drawn: probabilities, batches of one target, and times."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -46,3 +46,9 @@ def frames_probabilities(weights: Sequence[Tensor], validation_fraction: float) 
         for part, mask in (("train", ~is_validation), ("validation", is_validation)):
             parts[part].append(own * mask / (own * mask).sum() / len(weights))
     return {part: torch.cat(values) for part, values in parts.items()}
+
+
+def even_times(count: int, generator: torch.Generator) -> Float[Tensor, " batch"]:
+    """Evenly spread, so is ln of the noise; one time in each of `count` equal intervals."""
+    drawn = torch.rand(count, generator=generator, device=generator.device)
+    return (torch.arange(count, device=generator.device) + drawn) / count

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from dig_core.diffusion.losses import Batch, unit_variance_residuals
 from dig_core.diffusion.processes import Process, State
 from dig_core.models.periodic import LARGEST_IMAGE, images_needed
-from dig_core.systems.batches import indices_of_one_target
+from dig_core.systems.batches import even_times, indices_of_one_target
 from dig_core.systems.carbon_model import (
     FRACTIONAL,
     LATTICE,
@@ -75,12 +75,6 @@ class CrystalDenoising:
         own_score = score(model, self.process, self.scale, numbers)
         residuals = unit_variance_residuals(own_score, self.process, twice, times, opposite)
         return mean_square(residuals)
-
-
-def even_times(count: int, generator: torch.Generator) -> Float[Tensor, " batch"]:
-    """Evenly spread, so is ln of the noise; one time in each of `count` equal intervals."""
-    drawn = torch.rand(count, generator=generator, device=generator.device)
-    return (torch.arange(count, device=generator.device) + drawn) / count
 
 
 def training_times(

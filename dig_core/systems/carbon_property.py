@@ -19,12 +19,11 @@ from dig_core.diffusion.guidance import guided
 from dig_core.diffusion.losses import Batch
 from dig_core.diffusion.processes import Process, State
 from dig_core.models.periodic import PeriodicProperty
-from dig_core.systems.batches import indices_of_one_target
+from dig_core.systems.batches import even_times, indices_of_one_target
 from dig_core.systems.carbon_denoising import (
     SameCount,
     crystals_by_count,
     device_probabilities,
-    even_times,
     expect_seen,
     places_by_count,
 )

@@ -14,7 +14,7 @@ from ase.calculators.singlepoint import SinglePointCalculator
 from ase.constraints import FixAtoms
 from ase.neighborlist import neighbor_list
 
-from dig_core.data.adsorbates import ADSORBATES, adsorbate, with_adsorbate
+from dig_core.data.adsorbates import heuristic_sites, with_adsorbate
 from dig_core.data.slab_files import read_slab
 from dig_core.data.slabs import cell_in_plane, layers_of
 from dig_core.data.surface_symmetry import distinct_points, symmetry_operations
@@ -198,49 +198,17 @@ def test_elements_of_a_random_alloy_are_in_all_layers_alike():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"lattice": 4.0}, "expected a setting of a surface; got 'lattice'. Did you mean 'lattice_angstrom'"),
-        ({"structure": "L12"}, r"expected a structure; got 'L12'. Did you mean 'L1_2'\? Known are fcc, hcp"),
-        ({"composition": {"Ptt": 1}}, r"expected an element; got 'Ptt'. Did you mean 'Pt'"),
-        ({"composition": {"Pt": 0}}, "at least 1 as composition; got 0"),
-        ({"composition": {"Pt": 0.5}}, "at least 1 as composition; got 0.5"),
-        ({"composition": {}}, "expected one element in a crystal fcc; got {}"),
-        ({"composition": {"Pt": 3, "Sn": 1}}, "expected one element in a crystal fcc"),
-        ({"structure": "L1_2"}, "expected two elements as 3:1 in a crystal L1_2; got {'Pt': 1}"),
-        ({"structure": "L1_2", "composition": {"Pt": 1, "Sn": 1}}, "two elements as 3:1"),
-        ({"structure": "B2", "composition": {"Pt": 2, "Sn": 1}}, "two elements as 1:1"),
-        ({"structure": "random"}, "expected at least two elements in a crystal random"),
         ({"structure": "random", "composition": {"Pt": 99, "Sn": 1}}, "expected a site for each of Pt, Sn"),
-        ({"miller": [0, 0, 0]}, "expected three Miller indices, not all 0"),
-        ({"miller": [1, 1]}, "expected three Miller indices"),
-        ({"miller": [0, 0, 0, 1]}, "or four h, k, -h-k, l of hcp; got"),
-        ({"structure": "hcp", "miller": [1, 0, 0, 1]}, "or four h, k, -h-k, l of hcp; got"),
-        ({"miller": [1, 1, 0.5]}, "whole numbers of at least 0 as miller, apart from signs; got 0.5"),
         ({"miller": [3, 2, 1]}, r"expected layers more than 0\.6 Angstrom apart; got 0\.53 between two"),
         ({"miller": [7, 5, 3], "layers": 1}, "expected layers more than 0.6 Angstrom apart"),
         ({"structure": "hcp", "miller": [1, 0, -1, 1]}, r"expected layers more than .* got 0\.51"),
         ({"structure": "hcp", "miller": [0, 1, -1, 1]}, r"expected layers more than .* got 0\.51"),
-        ({"lattice_angstrom": 0.4}, "expected lattice_angstrom of at least 1; got 0.4"),
-        ({"lattice_angstrom": float("nan")}, "expected lattice_angstrom of at least 1; got nan"),
-        ({"c_angstrom": 4.0}, "expected no c_angstrom of fcc; got one"),
-        ({"structure": "hcp", "c_angstrom": 0.0}, "expected c_angstrom of at least 1; got 0"),
-        ({"repeat": [2, 0]}, "at least 1 as repeat; got 0"),
-        ({"repeat": [2]}, r"expected two numbers as repeat; got \[2\]"),
-        ({"layers": 0}, "at least 1 as layers; got 0"),
-        ({"layers": True}, "at least 1 as layers; got True"),
-        ({"seed": -1}, "at least 0 as seed; got -1"),
-        ({"vacuum_angstrom": 5.0}, "expected vacuum_angstrom of at least 8; got 5.0"),
     ],
 )
-def test_a_mistake_in_the_settings_is_refused_in_one_line(change, message):
+def test_a_surface_that_cannot_be_cut_is_refused_in_one_line(change, message):
     with pytest.raises(ValueError, match=message) as caught:
         slab(PLATINUM | change)
     assert "\n" not in str(caught.value)
-
-
-@pytest.mark.parametrize("name", ["composition", "structure", "miller", "lattice_angstrom"])
-def test_what_has_no_default_is_required(name):
-    with pytest.raises(ValueError, match=f"expected {name} of the surface; got none"):
-        slab({key: value for key, value in PLATINUM.items() if key != name})
 
 
 def test_layers_are_counted_from_the_top_and_may_be_rough():
@@ -403,39 +371,8 @@ def test_files_of_other_things_are_refused(tmp_path):
         assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("name", ADSORBATES)
-def test_adsorbates_stand_on_the_atom_that_binds(name):
-    molecule = adsorbate(name)
-    assert np.allclose(molecule.positions[0], 0) and molecule.symbols[0] == name[0]
-    assert molecule.get_chemical_formula() == Atoms(name).get_chemical_formula()
-    assert (molecule.positions[1:, 2] > 0.2).all() and set(molecule.get_tags()) == {0}
-    bonds = molecule.info["bonds"]
-    assert sorted(itertools.chain(*bonds)) == sorted([0] * len(bonds) + list(range(1, len(molecule))))
-
-
-# Lengths measured in gases: CO 1.128, CH4 1.087, H2O 0.958, NH 1.036, NH2 1.024 (Huber and Herzberg, 1979; Herzberg, 1966).
-@pytest.mark.parametrize(
-    ("name", "length", "tilt"),
-    [("CO", 1.128, 0), ("CH", 1.087, 0), ("CH2", 1.087, 54.7), ("CH3", 1.087, 70.5), ("OH", 0.958, 76), ("NH", 1.036, 0), ("NH2", 1.024, 51.7)],
-)  # fmt: skip
-def test_bonds_are_as_long_as_measured_and_tilted_as_stated(name, length, tilt):
-    positions = adsorbate(name).positions
-    for first, second in adsorbate(name).info["bonds"]:
-        bond = positions[second] - positions[first]
-        assert np.linalg.norm(bond) == pytest.approx(length, abs=0.025)
-        assert np.degrees(np.arccos(bond[2] / np.linalg.norm(bond))) == pytest.approx(tilt, abs=1)
-
-
-def test_an_unknown_adsorbate_is_refused_with_the_nearest():
-    with pytest.raises(
-        ValueError, match=r"got 'CH4'. Did you mean 'CH.?'\? Known are H, C, N, O, CO"
-    ) as caught:
-        adsorbate("CH4")
-    assert "\n" not in str(caught.value)
-
-
 def test_an_adsorbate_is_placed_by_the_atom_that_binds():
-    clean, molecule = slab(PLATINUM), adsorbate("OH")
+    clean, molecule = slab(PLATINUM), Atoms("OH", [[0, 0, 0], [0, 0.9, 0.3]])
     molecule.positions += 3.0
     covered = with_adsorbate(clean, molecule, np.array([1.0, 2.0, 9.0]))
     assert str(covered.symbols) == "Pt16OH" and covered.get_tags().tolist() == [*clean.get_tags(), 0, 0]
@@ -481,9 +418,11 @@ def test_a_slab_has_the_symmetries_of_its_plane_group(name):
 
 def test_an_adsorbate_breaks_symmetries():
     clean = slab(PLATINUM)
-    top = with_adsorbate(clean, adsorbate("CO"), clean.positions[-4] + [0, 0, 1.9])
+    top = with_adsorbate(clean, Atoms("CO", [[0, 0, 0], [0, 0, 1.13]]), clean.positions[-4] + [0, 0, 1.9])
     assert len(symmetry_operations(top)) == 6
-    aside = with_adsorbate(clean, adsorbate("CO"), clean.positions[-4] + [0.4, 0.3, 1.9])
+    aside = with_adsorbate(
+        clean, Atoms("CO", [[0, 0, 0], [0, 0, 1.13]]), clean.positions[-4] + [0.4, 0.3, 1.9]
+    )
     assert len(symmetry_operations(aside)) == 1
 
 
@@ -578,3 +517,20 @@ def test_a_grid_without_the_symmetries_joins_less_but_nothing_wrong():
     energies = like_an_energy(atoms, points)
     assert np.abs(energies - energies[firsts][orbits]).max() < 1e-6 * np.ptp(energies)
     assert 25 / 6 < len(firsts) < 25
+
+
+def test_heuristic_sites_of_fcc_111_are_all_tops_bridges_and_hollows():
+    clean = slab(PLATINUM)
+    found = heuristic_sites(clean, 1.2)
+    assert len(found) == 4 + 12 + 8
+    np.testing.assert_allclose(found[:, 2], clean.positions[:, 2].max() + 1.2)
+    for kind, count in (("tops", 4), ("bridges", 12), ("hollows", 8)):
+        near = {"tops": 1, "bridges": 2, "hollows": 3}[kind]
+        shortest = [
+            np.sort(
+                [with_adsorbate(clean, Atoms("H"), own).get_distance(16, k, mic=True) for k in range(12, 16)]
+            )[:1]
+            for own in found
+        ]
+        levels = {1: 1.2, 2: np.hypot(1.2, 2**0.5), 3: np.hypot(1.2, 4.0 / 6**0.5)}
+        assert sum(np.isclose(own[0], levels[near], atol=0.02) for own in shortest) == count

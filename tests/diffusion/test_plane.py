@@ -77,6 +77,16 @@ def test_the_score_is_the_slope_of_the_density_which_is_normalised(sigma):
     assert PLANE.score_scale(time).item() == pytest.approx(sigma * squares**0.5, rel=2e-2)
 
 
+def test_where_the_kernel_is_uniform_scores_are_not_made_of_rounding():
+    """A small cell with much noise: c is not divided by when there is nothing left of it."""
+    small = WrappedPlane(0.02, 4.0, lattice=HEXAGONAL)
+    last = torch.tensor([1.0])
+    assert (
+        small.score_scale(last).item() == pytest.approx(1e-3)
+        and small.unit_variance_weight(last).item() < 2e6
+    )
+
+
 def test_shortest_vectors_are_those_of_brute_force():
     generator = torch.Generator().manual_seed(0)
     for lattice in (HEXAGONAL, SKEWED):

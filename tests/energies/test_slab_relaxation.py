@@ -5,7 +5,7 @@ import pytest
 from ase.build import fcc111
 from ase.calculators.emt import EMT
 
-from dig_core.energies.slabs import slab_at_rest
+from dig_core.energies.slab_relaxation import slab_at_rest
 
 
 def copper(layers: int = 4):
