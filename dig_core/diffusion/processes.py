@@ -60,6 +60,7 @@ def uniform(like: Float[Tensor, "batch *shape"], generator: Generators) -> Float
 
 def _drawn(draw: Callable[..., Tensor], like: Tensor, generator: Generators) -> Tensor:
     def one(part: Tensor, own: torch.Generator) -> Tensor:
+        """Numbers of the shape of a part, by a generator of its own."""
         return draw(part.shape, generator=own, dtype=part.dtype, device=own.device).to(part.device)
 
     if isinstance(generator, torch.Generator):

@@ -51,6 +51,7 @@ class Adatom:
         """
 
         def force(height: float) -> float:
+            """In eV/Angstrom along the normal, so far above the uppermost atom of the slab."""
             return self.energy_and_force(np.array([*plane, self.top_angstrom + height]))[1]
 
         found = float(brentq(force, *bracketed(force, guess_angstrom), xtol=ACCURACY))

@@ -5,8 +5,8 @@ from typing import Literal, Self
 from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 
 from dig_core.settings.elements import Symbol
-from dig_core.settings.fields import Fraction, Name, Seed, Settings
-from dig_core.settings.network import Noise, Optimisation
+from dig_core.settings.fields import Name, Seed, Settings
+from dig_core.settings.network import GroupTraining, Noise
 from dig_core.settings.sampling import Drawing
 
 STRUCTURES = Literal["fcc", "hcp", "bcc", "L1_2", "L1_0", "B2", "random"]
@@ -134,19 +134,6 @@ class SurfaceProcess(Settings):
     height: Noise = Field(description="In units of model.height_spread_angstrom")
 
 
-class AdsorptionTraining(Optimisation):
-    """Denoising score matching on both fields."""
-
-    steps: PositiveInt = Field(description="Optimiser steps")
-    batch_size: PositiveInt = Field(
-        description="Noised structures per step, all of one target; each appears twice, with opposite noise"
-    )
-    validation_fraction: Fraction = Field(
-        description="Share of the structures of a target kept for the learning curve"
-    )
-    seed: Seed = Field(description="Seed of weights, batches and noise")
-
-
 class AdsorptionEvaluation(Settings):
     """Comparison with the sites of the energy map, and with atoms that are put anywhere."""
 
@@ -165,7 +152,7 @@ class AdsorptionStudy(Settings):
     data: AdsorptionEnergies = Field(description="Energies")
     model: SurfaceNetwork = Field(description="Score network")
     process: SurfaceProcess = Field(description="Diffusion process")
-    training: AdsorptionTraining = Field(description="Training")
+    training: GroupTraining = Field(description="Training")
     sampler: Drawing = Field(description="Drawing adsorbates")
     evaluation: AdsorptionEvaluation = Field(description="Comparison with the sites")
 

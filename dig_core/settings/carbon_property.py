@@ -4,9 +4,9 @@ from typing import Literal, Self
 
 from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 
-from dig_core.settings.carbon_training import CrystalTraining
 from dig_core.settings.elements import Symbol
 from dig_core.settings.fields import Name, Seed, Settings
+from dig_core.settings.network import GroupTraining
 
 LABELLED = "band_gap_eV"  # what electronic-structure codes are asked for
 
@@ -63,7 +63,7 @@ class CrystalProperty(Settings):
     labels: Labels | None = Field(
         None, description="What samples really have, where the property is the band gap; null: not computed"
     )
-    training: CrystalTraining = Field(description="Training of that network")
+    training: GroupTraining = Field(description="Training of that network")
 
     @model_validator(mode="after")
     def _labels_are_of_the_property(self) -> Self:

@@ -2,23 +2,10 @@
 
 from typing import Self
 
-from pydantic import Field, NonNegativeInt, PositiveInt, model_validator
+from pydantic import Field, NonNegativeInt, model_validator
 
-from dig_core.settings.fields import Fraction, Name, Seed
-from dig_core.settings.network import Noise, Optimisation
-
-
-class CrystalTraining(Optimisation):
-    """Denoising score matching on both parts."""
-
-    steps: PositiveInt = Field(description="Optimiser steps")
-    batch_size: PositiveInt = Field(
-        description="Noised crystals per step, all of one number of atoms; each appears twice, with opposite noise"
-    )
-    validation_fraction: Fraction = Field(
-        description="Share of the training crystals kept for the learning curve"
-    )
-    seed: Seed = Field(description="Seed of weights, batches and noise")
+from dig_core.settings.fields import Fraction, Name
+from dig_core.settings.network import GroupTraining, Noise
 
 
 class NoiseEmphasis(Noise):
@@ -27,7 +14,7 @@ class NoiseEmphasis(Noise):
     share: Fraction = Field(description="Of the crystals of a step, whose noise is in this range")
 
 
-class ScoreTraining(CrystalTraining):
+class ScoreTraining(GroupTraining):
     """Training of the score network."""
 
     start_from: Name | None = Field(

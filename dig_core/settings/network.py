@@ -103,6 +103,19 @@ class Optimisation(Settings):
     checkpoint_interval_steps: PositiveInt = Field(description="Steps between two restart points")
 
 
+class GroupTraining(Optimisation):
+    """Training on structures in groups: crystals of one number of atoms, adsorbates on one surface."""
+
+    steps: PositiveInt = Field(description="Optimiser steps")
+    batch_size: PositiveInt = Field(
+        description="Noised structures per step, all of one group; in denoising each appears twice, with opposite noise"
+    )
+    validation_fraction: Fraction = Field(
+        description="Share of the structures of a group kept for the learning curve"
+    )
+    seed: Seed = Field(description="Seed of weights, batches and noise")
+
+
 class Training(Optimisation):
     """Denoising score matching."""
 
