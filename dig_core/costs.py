@@ -42,6 +42,7 @@ SECONDS_PER_POTENTIAL = 0.15  # one call of a pretrained network, 17 atoms
 CALLS_PER_POINT = 8  # of a map of energies
 MILLISECONDS_PER_TRAINED_ADSORBATE = 1.0
 MILLISECONDS_PER_ADSORBATE = 0.3
+MILLISECONDS_PER_ADSORBATE_DENSITY = 100.0
 # Asked of a cluster: a slow node must not end a good job.
 SAFETY = 4.0
 # Jobs that save before a time limit and go on in the next try ask for a day at most.
@@ -243,6 +244,9 @@ def adsorption_cost(rule: str, study: AdsorptionStudy) -> Cost:
         sampler = study.sampler
         evaluations = sampler.samples * score_evaluations(sampler.kind, sampler.steps)
         return Cost(SECONDS_TO_START + 1e-3 * MILLISECONDS_PER_ADSORBATE * factor * evaluations, 1.0)
+    if rule == "map_density" and study.density:  # without symmetry, as the map of energies
+        densities = study.data.points**2 * study.density.heights
+        return Cost(SECONDS_TO_START + 1e-3 * MILLISECONDS_PER_ADSORBATE_DENSITY * factor * densities, 0.1)
     return Cost(SECONDS_TO_START, 1.0)
 
 

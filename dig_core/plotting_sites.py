@@ -14,27 +14,34 @@ Arrays = Mapping[str, np.ndarray]
 COLUMNS = 4
 DOTS = 300
 HIGHEST_EV = 1.0
+ENERGY, FREE_ENERGY = "map.energies_eV", "density.free_energy_eV"
 
 
 def sites_figure(evaluations: Mapping[str, Arrays]) -> tuple[Figure, pandas.DataFrame]:
-    """A panel per target: energy in eV over the cell, circles at the sites, dots where samples are."""
+    """Energy in eV over the cell of each target, circles at the sites, dots where samples are; beside it -kT ln p, where there is a density."""
     with matplotlib.rc_context(STYLE):
-        rows = -(-len(evaluations) // COLUMNS)
+        shown_maps = [
+            (target if name == ENERGY else "", name, arrays)
+            for target, arrays in evaluations.items()
+            for name in (ENERGY, FREE_ENERGY)
+            if name in arrays
+        ]
+        rows = -(-len(shown_maps) // COLUMNS)
         figure = Figure(figsize=(WIDTH_IN, 1.9 * rows + 0.2), layout="constrained")
         panels = figure.subplots(rows, COLUMNS, squeeze=False).ravel()
-        highest = min(HIGHEST_EV, max(own["map.energies_eV"].max() for own in evaluations.values()))
-        for axes, (target, arrays) in zip(panels, evaluations.items(), strict=False):
-            shown = site_map(axes, arrays, highest)
-            axes.set_title(target.replace("_", " "))
-        for axes in panels[len(evaluations) :]:
+        highest = min(HIGHEST_EV, max(own[ENERGY].max() for own in evaluations.values()))
+        for axes, (target, name, arrays) in zip(panels, shown_maps, strict=False):
+            shown = site_map(axes, arrays, name, highest)
+            axes.set_title(target.replace("_", " ") or "$-kT$ ln $p$")
+        for axes in panels[len(shown_maps) :]:
             axes.set_axis_off()
         figure.colorbar(shown, ax=panels, label="energy (eV)", shrink=0.6)
     return figure, pandas.concat([_sites(arrays).assign(target=name) for name, arrays in evaluations.items()])
 
 
-def site_map(axes: Axes, arrays: Arrays, highest_eV: float):
-    """Energies over the cell, coloured from 0 to the highest, the sites, and the first samples."""
-    cell, energies = arrays["map.cell_angstrom"], arrays["map.energies_eV"]
+def site_map(axes: Axes, arrays: Arrays, name: str, highest_eV: float):
+    """Energies of that name over the cell, coloured from 0 to the highest, the sites, and over ENERGY the first samples."""
+    cell, energies = arrays["map.cell_angstrom"], arrays[name]
     first, second = (np.arange(n + 1) / n for n in energies.shape)
     corners = np.stack(np.meshgrid(first, second, indexing="ij"), axis=-1) @ cell
     closed = np.pad(energies, (0, 1), mode="wrap")
@@ -48,7 +55,8 @@ def site_map(axes: Axes, arrays: Arrays, highest_eV: float):
         rasterized=True,
     )
     samples, sites = arrays["samples.positions_angstrom"][:DOTS], arrays["sites.positions_angstrom"]
-    axes.plot(*samples[:, :2].T, ".", color=COLOURS["samples"], markersize=1)
+    if name == ENERGY:
+        axes.plot(*samples[:, :2].T, ".", color=COLOURS["samples"], markersize=1)
     axes.plot(*sites[:, :2].T, "o", color="white", fillstyle="none", markersize=4)
     axes.set(aspect="equal")
     axes.set_axis_off()

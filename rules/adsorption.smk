@@ -1,7 +1,8 @@
 rule build_surface:
-    """Cut the slab of a target from its crystal and bring it to rest."""
+    """Cut the slab of a target from its crystal and bring it to rest, where it does not come with the project."""
     input:
         slab=slab_file,
+        bundled=bundled_surface_file,
     output:
         molecule="results/{system}/{target}/molecule.npz",
         slab="results/{system}/{target}/slab.extxyz",
@@ -18,7 +19,7 @@ rule build_surface:
     params:
         kind=setting("kind"),
         target=surface_target,
-        data=surface_settings,
+        data=slab_settings,
     script:
         "../workflow_scripts/build_surface.py"
 
@@ -27,6 +28,7 @@ rule map_energies:
     """Compute the energy of the adsorbed atom over the surface; goes on where an interrupted run stopped."""
     input:
         molecule="results/{system}/{target}/molecule.npz",
+        bundled=bundled_surface_file,
     output:
         energies="results/{system}/{target}/energies.npz",
     log:
@@ -44,6 +46,30 @@ rule map_energies:
         partial="results/{system}/{target}/energies.partial.npz",
     script:
         "../workflow_scripts/map_energies.py"
+
+
+rule bundle_surface:
+    """Join the slab of a target and its energies in one file, as they are bundled with the project."""
+    input:
+        molecule="results/{system}/{target}/molecule.npz",
+        energies="results/{system}/{target}/energies.npz",
+    output:
+        surface="results/{system}/{target}/bundled.npz",
+        made_with="results/{system}/{target}/bundled.json",
+    log:
+        "results/logs/bundle_surface/{system}_{target}.log",
+    wildcard_constraints:
+        system=of_kind("adsorption"),
+    conda:
+        "../envs/learning.yaml"
+    threads: 1
+    resources:
+        mem_mb=memory("bundle_surface"),
+        runtime=minutes("bundle_surface"),
+    params:
+        made_with=lambda w: surface_settings(CONFIG.studies[w.system], w.target),
+    script:
+        "../workflow_scripts/bundle_surface.py"
 
 
 rule prepare_adsorption:
@@ -98,10 +124,36 @@ rule sample_adsorbates:
         "../workflow_scripts/sample_adsorbates.py"
 
 
+rule map_density:
+    """Find the log density of the adsorbed atom over the surface along the probability flow."""
+    input:
+        checkpoint="results/{system}/model/checkpoint.pt",
+        molecule="results/{system}/{target}/molecule.npz",
+    output:
+        log_density="results/{system}/{target}/log_density.npz",
+    log:
+        "results/logs/map_density/{system}_{target}.log",
+    wildcard_constraints:
+        system=of_kind("adsorption"),
+    conda:
+        "../envs/learning.yaml"
+    threads: 1
+    resources:
+        mem_mb=memory("map_density"),
+        runtime=minutes("map_density"),
+    params:
+        kind=setting("kind"),
+        points=setting("data", "points"),
+        density=setting("density"),
+    script:
+        "../workflow_scripts/map_density.py"
+
+
 rule evaluate_adsorption:
-    """Compare drawn adsorbates with the sites of the energy map."""
+    """Compare drawn adsorbates with the sites of the energy map, and their density with the energies."""
     input:
         samples="results/{system}/{target}/samples.npz",
+        density=density_file,
         molecule="results/{system}/{target}/molecule.npz",
         energies="results/{system}/{target}/energies.npz",
         training="results/{system}/model/training.json",
@@ -133,6 +185,29 @@ rule evaluate_adsorption:
         "../workflow_scripts/evaluate_adsorption.py"
 
 
+rule average_held_out:
+    """Average the metrics of the targets that are held out, with intervals, and how they differ from baselines."""
+    input:
+        metrics=of_held_out_targets("results/{system}/{target}/metrics.json"),
+        library=library("evaluation/averages.py", "evaluation/statistics.py"),
+    output:
+        metrics="results/{system}/held_out/metrics.json",
+    log:
+        "results/logs/average_held_out/{system}.log",
+    wildcard_constraints:
+        system=of_kind("adsorption"),
+    conda:
+        "../envs/learning.yaml"
+    threads: 1
+    resources:
+        mem_mb=memory("average_held_out"),
+        runtime=minutes("average_held_out"),
+    params:
+        seed=setting("evaluation", "seed"),
+    script:
+        "../workflow_scripts/average_held_out.py"
+
+
 rule figure_sites:
     """Draw samples over the energy map of every surface, with its sites."""
     input:
@@ -161,7 +236,7 @@ rule figure_sites:
         targets=setting("targets"),
         caption=(
             "Energy of the adsorbed atom over the cell of each surface (its height is the best one), sites (circles: minima of the"
-            " map) and where the model puts atoms (dots)."
+            " map) and where the model puts atoms (dots); beside it -kT ln of the model's density, where the study asks for it."
         ),
     script:
         "../workflow_scripts/figure_sites.py"

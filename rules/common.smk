@@ -14,7 +14,12 @@ os.environ.update(
 
 from dig_core import costs, job_memory
 from dig_core.config import plain, read_config, seeded_name
-from dig_core.settings.bundled import bundled_replica, simulation_settings
+from dig_core.settings.bundled import (
+    bundled_replica,
+    bundled_surface,
+    simulation_settings,
+    surface_settings,
+)
 from dig_core.settings.validation import ConfigError
 
 
@@ -164,7 +169,7 @@ def surface_target(wildcards):
     return {key: own[key] for key in ("surface", "slab", "adsorbate")}
 
 
-def surface_settings(wildcards):
+def slab_settings(wildcards):
     """What the slab of a target follows from, beside the target."""
     data = SETTINGS[wildcards.system]["data"]
     keys = ("calculator", "fixed_layers", "force_eV_per_angstrom", "steps")

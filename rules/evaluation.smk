@@ -58,7 +58,7 @@ rule evaluate:
 rule table_metrics:
     """Write the metrics of a study as one table: samples, noise floor, equal-cost MD, tight reference."""
     input:
-        metrics=of_targets("results/{system}/{target}/metrics.json"),
+        metrics=tabled_metrics,
     output:
         table=report(
             "results/tables/{system}.csv",
@@ -77,7 +77,7 @@ rule table_metrics:
         mem_mb=memory("table_metrics"),
         runtime=minutes("table_metrics"),
     params:
-        targets=setting("targets"),
+        targets=tabled_targets,
         caption=(
             "Every metric of the samples beside the same number for the relaxed samples (where the study asks for"
             " them: a short run with the true forces), for the noise floor (as many frames of the"

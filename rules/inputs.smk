@@ -153,6 +153,33 @@ def of_trained_targets(pattern):
     )
 
 
+def held_out_targets(system):
+    """The targets of a study that are held out, where a study is averaged over them."""
+    study = CONFIG.studies[system]
+    if study.kind != "adsorption":
+        return []
+    return [name for name, target in study.targets.items() if target.held_out]
+
+
+def of_held_out_targets(pattern):
+    """Return an input function: the file of every target of the study that is held out."""
+    return lambda wildcards: expand(
+        pattern, system=wildcards.system, target=held_out_targets(wildcards.system)
+    )
+
+
+def tabled_targets(wildcards):
+    """What has rows in the table of a study: its targets, and the mean over those that are held out."""
+    averages = ["held_out"] if held_out_targets(wildcards.system) else []
+    return [*CONFIG.studies[wildcards.system].targets, *averages]
+
+
+def tabled_metrics(wildcards):
+    """The metrics that the table of a study shows."""
+    folder = f"results/{wildcards.system}"
+    return [f"{folder}/{name}/metrics.json" for name in tabled_targets(wildcards)]
+
+
 def competitor_file(wildcards):
     """Plain dynamics at equal cost, where the study asks for it."""
     if CONFIG.studies[wildcards.system].data.competitor_duration_ns is None:
@@ -255,6 +282,14 @@ def slab_file(wildcards):
     """The user's file of a slab, where it is not cut from a crystal."""
     own = CONFIG.studies[wildcards.system].targets[wildcards.target].slab
     return [own] if own else []
+
+
+def bundled_surface_file(wildcards):
+    """The slab and the energies of a target where they come with the project."""
+    study = CONFIG.studies[wildcards.system]
+    if bundled_surface(study, wildcards.target) is None:
+        return []
+    return library(f"data/bundled/{study.data.bundled}/{wildcards.target}.npz")
 
 
 def property_file(wildcards):

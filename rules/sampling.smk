@@ -128,6 +128,8 @@ rule estimate_density:
         log_density="results/{system}/{target}/log_density.npz",
     log:
         "results/logs/estimate_density/{system}_{target}.log",
+    wildcard_constraints:
+        system=of_kind("molecule"),
     conda:
         "../envs/learning.yaml"
     threads: 1

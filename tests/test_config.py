@@ -494,7 +494,8 @@ def test_a_study_of_adsorption_is_described_and_costs_more_where_it_is_larger(tm
     larger = load_study(write(tmp_path, "larger", changed("data.points", 24, ADSORPTION)))
     assert costs.cost("map_energies", larger).seconds > 2 * costs.cost("map_energies", study).seconds
     assert all(
-        costs.cost(rule, study).seconds > 0 for rule in ("build_surface", "train", "sample_adsorbates")
+        costs.cost(rule, study).seconds > 0
+        for rule in ("build_surface", "train", "sample_adsorbates", "map_density")
     )
     assert job_memory.memory_MB("train", study) >= 2000
 

@@ -42,6 +42,22 @@ def test_samples_are_at_sites_far_more_often_than_atoms_anywhere(tiny, target):
     assert found["buried_fraction"] == found["desorbed_fraction"] == 0.0
 
 
+@pytest.mark.parametrize("target", TARGETS)
+def test_the_density_is_large_where_the_energy_is_low(tiny, target):
+    found = metrics(tiny, target)
+    assert found["spearman_log_p_energy"] > 0.7
+    assert found["log_density_change_nats"] <= 0.1
+
+
+def test_the_one_target_that_is_held_out_is_the_mean_of_such(tiny):
+    own, mean = metrics(tiny, "O_on_Ag"), metrics(tiny, "held_out")
+    assert mean["targets"] == 1 and mean["site_precision"] == own["site_precision"]
+    gain = own["site_precision"] - own["site_precision_baseline_random_placement"]
+    assert mean["site_precision_difference_baseline_random_placement"] == pytest.approx(gain)
+    table = pandas.read_csv(tiny.parent / "tables/adsorption_tiny.csv")
+    assert set(table["target"]) == {*TARGETS, "held_out"}
+
+
 def test_sites_of_the_energy_map_are_the_hollows(tiny):
     table = pandas.read_parquet(tiny / "figures/sites.parquet")
     for _, own in table.groupby("target"):

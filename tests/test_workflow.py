@@ -43,7 +43,8 @@ CRYSTALS = {
     "label_crystal",
 }  # fmt: skip
 ADSORPTION = {
-    "build_surface", "map_energies", "prepare_adsorption", "sample_adsorbates", "evaluate_adsorption", "figure_sites",
+    "build_surface", "map_energies", "bundle_surface", "prepare_adsorption", "sample_adsorbates", "map_density",
+    "evaluate_adsorption", "average_held_out", "figure_sites",
 }  # fmt: skip
 SEARCH = {"search_crystals", "gather_search", "tabulate_labels", "tabulate_relaxed"}
 ELSEWHERE = (
@@ -287,8 +288,15 @@ def test_dry_run_of_adsorption(workflow):
     edit(workflow / "config/config.yaml", "studies: [alanine_dipeptide]", "studies: [adsorption_tiny]")
     edit(workflow / "config/config.yaml", "figure_2a: [alanine_dipeptide]", "figure_2a: []")
     said = snakemake(workflow, "-n", "adsorption_tiny")
-    of_a_target = ("build_surface", "map_energies", "sample_adsorbates", "evaluate_adsorption")
-    of_the_study = ("prepare_adsorption", "train", "figure_sites", "figure_learning_curve", "table_metrics")
+    of_a_target = ("build_surface", "map_energies", "sample_adsorbates", "map_density", "evaluate_adsorption")
+    of_the_study = (
+        "prepare_adsorption",
+        "average_held_out",
+        "train",
+        "figure_sites",
+        "figure_learning_curve",
+        "table_metrics",
+    )
     assert jobs(said) == dict.fromkeys(of_a_target, 4) | dict.fromkeys((*of_the_study, "adsorption_tiny"), 1)
     inputs = re.search(r"^rule train:\n +input: (.*)$", said, re.MULTILINE)[1]
     assert re.findall(r"(\w+)/molecule", inputs) == ["H_on_Cu", "H_on_Ag", "O_on_Cu"]

@@ -10,8 +10,9 @@ def main(job):
     """Write the metrics (one level, units in the keys) and the arrays that the figure shows."""
     started, settings = start(), job.params.evaluation
     samples, arrays, energies = map(load_arrays, (job.input.samples, job.input.molecule, job.input.energies))
-    kT_eV = thermal_energy_eV(job.params.temperature_K)
-    metrics, shown = evaluate(samples, arrays, energies, kT_eV, settings)
+    density = load_arrays(job.input.density) if job.input.density else None
+    own = settings | {"kT_eV": thermal_energy_eV(job.params.temperature_K)}
+    metrics, shown = evaluate(samples, arrays, energies, own, density)
     metrics["seconds_train"] = read_json(job.input.training)["seconds_train"]
     metrics["seconds_sample"] = float(samples["seconds_sample"])
     origin = provenance({"evaluation": settings}, job.input, settings["seed"], started)

@@ -106,6 +106,10 @@ class AdsorptionEnergies(Settings):
     steps: PositiveInt = Field(200, description="Steps of that relaxation at most")
     structures: PositiveInt = Field(description="Drawn for every target that is trained on")
     seed: Seed = Field(description="Seed of these")
+    bundled: str | None = Field(
+        None,
+        description="Folder of dig_core/data/bundled whose slabs and energies are taken where they have these settings; null: none",
+    )
 
 
 class SurfaceNetwork(Settings):
@@ -134,6 +138,19 @@ class SurfaceProcess(Settings):
     height: Noise = Field(description="In units of model.height_spread_angstrom")
 
 
+class SurfaceDensity(Settings):
+    """Log density over the points of the energy map, the largest over heights."""
+
+    heights: PositiveInt = Field(5, description="At which the density above a point is computed")
+    height_step_angstrom: PositiveFloat = Field(
+        0.1, description="Between them; they lie about the height that the network leads to"
+    )
+    tolerance: PositiveFloat = Field(
+        0.05, description="In nats: steps are doubled until no log density changes by more"
+    )
+    batch_size: PositiveInt = Field(500, description="Positions that follow their paths together")
+
+
 class AdsorptionEvaluation(Settings):
     """Comparison with the sites of the energy map, and with atoms that are put anywhere."""
 
@@ -154,6 +171,7 @@ class AdsorptionStudy(Settings):
     process: SurfaceProcess = Field(description="Diffusion process")
     training: GroupTraining = Field(description="Training")
     sampler: Drawing = Field(description="Drawing adsorbates")
+    density: SurfaceDensity | None = Field(None, description="Density over the surface; null: none")
     evaluation: AdsorptionEvaluation = Field(description="Comparison with the sites")
 
     @model_validator(mode="after")

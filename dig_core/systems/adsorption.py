@@ -19,15 +19,17 @@ from dig_core.energies.ase import calculator
 from dig_core.energies.slab_relaxation import slab_at_rest
 from dig_core.runtime import fingerprint
 from dig_core.systems.adsorption_denoising import denoising_loss
+from dig_core.systems.adsorption_density import density_map
 from dig_core.systems.adsorption_model import network, slab_of, trained_model
 from dig_core.units import thermal_energy_eV
 
 # What a kind of system offers to the jobs; see dig_core.systems.
 __all__ = [
-    "accelerated", "build", "denoising_loss", "descriptor_hash", "network", "prepared", "slab_of", "trained_model", "with_adsorbates",
+    "accelerated", "build", "denoising_loss", "density_map", "descriptor_hash", "network", "prepared", "slab_of", "surface_part", "trained_model", "with_adsorbates",
 ]  # fmt: skip
 
 Arrays = Mapping[str, np.ndarray]
+SURFACE = ("slab_angstrom", "slab_numbers", "layers", "lattice_angstrom", "adsorbed_numbers")
 FINER = 4  # times as many points of a map, of which structures are drawn
 
 
@@ -53,6 +55,11 @@ def build(target: Mapping[str, Any], data: Mapping[str, Any]) -> dict[str, np.nd
         "lattice_angstrom": np.array(clean.cell),
         "adsorbed_numbers": np.array([atomic_numbers[target["adsorbate"]]]),
     }
+
+
+def surface_part(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Of a bundled file what `build` returns."""
+    return {name: arrays[name] for name in SURFACE}
 
 
 def _slab(target: Mapping[str, Any]) -> Atoms:

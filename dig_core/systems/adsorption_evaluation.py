@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Int
+from scipy.stats import spearmanr
 
 from dig_core.data.adsorbates import heuristic_sites
 from dig_core.data.energy_maps import EnergyMap
@@ -31,21 +32,27 @@ FINER = 4  # times as many points of the map, on which sites are found
 
 
 def evaluate(
-    samples: Arrays, arrays: Arrays, energies: Arrays, kT_eV: float, settings: Mapping[str, Any]
+    samples: Arrays,
+    arrays: Arrays,
+    energies: Arrays,
+    settings: Mapping[str, Any],
+    density: Arrays | None = None,
 ) -> tuple[Metrics, dict[str, np.ndarray]]:
     """Metrics (one level, units in the keys), and arrays for the figure.
 
     Args:
         samples: `positions_angstrom` [samples, 1, 3].
         arrays, energies: of the target and of its map.
-        settings: `evaluation` of the study.
+        settings: `evaluation` of the study, and `kT_eV`.
+        density: what `adsorption_density.density_map` has found at the points of the map of energies.
     """
+    kT_eV = settings["kT_eV"]
     found = EnergyMap.of(energies).finer(FINER)
     sites = minima(found.energies_eV, found.heights_angstrom, found.cell_angstrom, settings["window_eV"])
     where = basins(found.energies_eV, sites.positions_angstrom, found.cell_angstrom)
     shares = populations(found.log_weights(kT_eV), where, len(sites.energies_eV))
     metrics: Metrics = {"samples": len(samples["positions_angstrom"]), "sites": len(sites.energies_eV)}
-    series = _series(samples, arrays, found, sites, settings | {"kT_eV": kT_eV})
+    series = _series(samples, arrays, found, sites, settings)
     for ending, positions in series.items():
         own = _compared(positions, sites, found.cell_angstrom, settings)
         own |= _occupied(visited(positions, where, found.cell_angstrom), sites, shares)
@@ -59,7 +66,22 @@ def evaluate(
         "sites.types": np.array(_types(sites, arrays, found.cell_angstrom)),
         "samples.positions_angstrom": series[SAMPLES],
     }
+    if density is not None:
+        metrics |= _likely(density, energies)
+        shown["density.free_energy_eV"] = -kT_eV * (
+            density["log_density_nats"] - density["log_density_nats"].max()
+        )
     return metrics, shown
+
+
+def _likely(density: Arrays, energies: Arrays) -> Metrics:
+    """Whether the density is largest where the energy is lowest, over the points of the map."""
+    logs, energy = density["log_density_nats"], energies["energies_eV"]
+    return {
+        "spearman_log_p_energy": float(spearmanr(logs.ravel(), -energy.ravel()).statistic),
+        "log_density_change_nats": float(density["change_nats"]),
+        "seconds_density": float(density["seconds_density"]),
+    }
 
 
 def _series(

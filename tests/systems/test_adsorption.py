@@ -77,7 +77,7 @@ def test_draws_from_the_map_are_as_good_as_its_noise_floor_and_better_than_anywh
     settings = {"temperature_K": 1500.0, "structures": 2_000, "seed": 3}
     dataset = prepared({"one": arrays()}, {"one": energies()}, settings)
     drawn = {"positions_angstrom": dataset["one.positions_angstrom"]}
-    metrics, shown = evaluate(drawn, arrays(), energies(), 1500.0 * 8.617333e-5, EVALUATION)
+    metrics, shown = evaluate(drawn, arrays(), energies(), EVALUATION | {"kT_eV": 1500.0 * 8.617333e-5})
     assert metrics["sites"] == 8
     assert sorted(shown["sites.types"].tolist()) == ["fcc"] * 4 + ["hcp"] * 4
     for name, least in (("site_coverage_10_per_site", 0.97), ("site_precision", 0.6)):
@@ -95,8 +95,19 @@ def test_draws_from_the_map_are_as_good_as_its_noise_floor_and_better_than_anywh
     assert metrics["most_probable_site_energy_eV"] == pytest.approx(0.0, abs=0.01)
     assert shown["sites.populations"][:4].sum() > 0.5
     high = {"positions_angstrom": drawn["positions_angstrom"] + [0.0, 0.0, 5.0]}
-    lost, _ = evaluate(high, arrays(), energies(), 0.1, EVALUATION)
+    lost, _ = evaluate(high, arrays(), energies(), EVALUATION | {"kT_eV": 0.1})
     assert lost["desorbed_fraction"] == 1.0 and lost["site_precision"] == 0.0
+
+
+def test_a_density_that_follows_the_energies_is_told_from_one_that_does_not():
+    drawn = {"positions_angstrom": np.random.default_rng(1).random((100, 1, 3))}
+    values, settings = energies()["energies_eV"], EVALUATION | {"kT_eV": 0.1}
+    for logs, expected in ((-(values**3), 1.0), (values, -1.0)):
+        density = {"log_density_nats": logs, "change_nats": np.array(0.02), "seconds_density": np.array(3.0)}
+        metrics, shown = evaluate(drawn, arrays(), energies(), settings, density)
+        assert metrics["spearman_log_p_energy"] == pytest.approx(expected)
+        assert metrics["log_density_change_nats"] == pytest.approx(0.02)
+        np.testing.assert_allclose(shown["density.free_energy_eV"], -0.1 * (logs - logs.max()))
 
 
 def test_a_checkpoint_draws_on_surfaces_that_it_was_not_trained_on():
