@@ -208,6 +208,31 @@ rule average_held_out:
         "../workflow_scripts/average_held_out.py"
 
 
+rule compare_sites:
+    """Find whether the site that the model fills most is the lowest one of the potential, and of known energies."""
+    input:
+        evaluations=of_targets("results/{system}/{target}/evaluation.npz"),
+        known=known_adsorption_energies,
+        library=library("evaluation/known_sites.py"),
+    output:
+        table="results/tables/{system}_known_sites.csv",
+        metrics="results/{system}/known_sites/metrics.json",
+    log:
+        "results/logs/compare_sites/{system}.log",
+    wildcard_constraints:
+        system=of_kind("adsorption"),
+    conda:
+        "../envs/learning.yaml"
+    threads: 1
+    resources:
+        mem_mb=memory("compare_sites"),
+        runtime=minutes("compare_sites"),
+    params:
+        targets=setting("targets"),
+    script:
+        "../workflow_scripts/compare_sites.py"
+
+
 rule figure_sites:
     """Draw samples over the energy map of every surface, with its sites."""
     input:

@@ -180,6 +180,12 @@ def tabled_metrics(wildcards):
     return [f"{folder}/{name}/metrics.json" for name in tabled_targets(wildcards)]
 
 
+def known_adsorption_energies(wildcards):
+    """The table of known energies, where the study names one."""
+    known = CONFIG.studies[wildcards.system].evaluation.known
+    return [known] if known else []
+
+
 def competitor_file(wildcards):
     """Plain dynamics at equal cost, where the study asks for it."""
     if CONFIG.studies[wildcards.system].data.competitor_duration_ns is None:
@@ -503,7 +509,13 @@ def study_results(study):
     figures = [
         f for n in study_figures(study) for f in figure_files(n, f"{folder}/figures")
     ]
-    return [*metrics, *figures, f"results/tables/{study}.csv"]
+    own = CONFIG.studies[study]
+    compared = (
+        [f"{folder}/known_sites/metrics.json"]
+        if own.kind == "adsorption" and own.evaluation.known
+        else []
+    )
+    return [*metrics, *compared, *figures, f"results/tables/{study}.csv"]
 
 
 def compared_studies(table):

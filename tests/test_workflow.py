@@ -44,7 +44,7 @@ CRYSTALS = {
 }  # fmt: skip
 ADSORPTION = {
     "build_surface", "map_energies", "bundle_surface", "prepare_adsorption", "sample_adsorbates", "map_density",
-    "evaluate_adsorption", "average_held_out", "figure_sites",
+    "evaluate_adsorption", "average_held_out", "compare_sites", "figure_sites",
 }  # fmt: skip
 SEARCH = {"search_crystals", "gather_search", "tabulate_labels", "tabulate_relaxed"}
 ELSEWHERE = (

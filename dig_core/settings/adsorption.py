@@ -157,6 +157,10 @@ class AdsorptionEvaluation(Settings):
     window_eV: PositiveFloat = Field(0.5, description="Sites are minima this near to the lowest")
     within_angstrom: PositiveFloat = Field(0.5, description="A sample this near to a site covers it")
     per_site: tuple[PositiveInt, ...] = Field((1, 3, 10), description="Samples for each site of the coverage")
+    known: str | None = Field(
+        None,
+        description="Table (csv) of known adsorption energies on fcc(111), with the columns metal, adsorbate, site (top, bridge, fcc, hcp) and energy_eV; null: none",
+    )
     seed: Seed = Field(description="Seed of the baseline")
 
 

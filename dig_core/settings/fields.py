@@ -19,8 +19,8 @@ Platform = Literal["Reference", "CPU", "CUDA", "OpenCL", "HIP"]
 
 # Folders and files under results/ and names of rules: a study or target of that name would overwrite them.
 _RESERVED = """
-all all_atoms average_held_out build build_protein build_states build_surface bundle_surface cache check compare_samplers condense_frames condense_reference config crystals dataset example download downloads estimate_density evaluate
-evaluate_adsorption evaluate_crystals evaluate_density evaluate_protein evaluate_states figures floor gather_labels gather_samples gather_search held_out help interpolate interpolate_states label_crystal label_known label_relaxed labels logs map_density map_energies metrics model none null path pidp prepare prepare_adsorption prepare_crystals prepare_floor prepare_reference pretrain pretrain_density property read_trajectory readme
+all all_atoms average_held_out build build_protein build_states build_surface bundle_surface cache check compare_samplers compare_sites condense_frames condense_reference config crystals dataset example download downloads estimate_density evaluate
+evaluate_adsorption evaluate_crystals evaluate_density evaluate_protein evaluate_states figures floor gather_labels gather_samples gather_search held_out help interpolate interpolate_states known_sites label_crystal label_known label_relaxed labels logs map_density map_energies metrics model none null path pidp prepare prepare_adsorption prepare_crystals prepare_floor prepare_reference pretrain pretrain_density property read_trajectory readme
 reference relax relax_crystals relaxed report results sample sample_adsorbates sample_crystals sample_shard samples search search_crystals simulate simulate_competitor simulate_pretraining simulation stabilisers tables test
 tabulate_labels tabulate_relaxed topology train train_property
 """

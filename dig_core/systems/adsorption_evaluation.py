@@ -63,6 +63,7 @@ def evaluate(
         "sites.positions_angstrom": sites.positions_angstrom,
         "sites.energies_eV": sites.energies_eV,
         "sites.populations": shares,
+        "sites.sampled": _shares(visited(series[SAMPLES], where, found.cell_angstrom), len(shares))[1:],
         "sites.types": np.array(_types(sites, arrays, found.cell_angstrom)),
         "samples.positions_angstrom": series[SAMPLES],
     }
@@ -116,7 +117,7 @@ def _compared(
 
 def _occupied(visits: Int[np.ndarray, " samples"], sites: Sites, shares: np.ndarray) -> Metrics:
     """Half the sum of differences between the shares of sites by energy and by samples, and the energy of those that are drawn most."""
-    counts = np.bincount(visits + 1, minlength=len(shares) + 1) / len(visits)  # in front those elsewhere
+    counts = _shares(visits, len(shares))
     expected = np.concatenate([[1.0 - shares.sum()], shares])
     kinds = np.unique(np.round(sites.energies_eV, 2), return_inverse=True)[1]
     most = np.argmax(np.bincount(kinds, counts[1:]) / np.bincount(kinds))
@@ -124,6 +125,11 @@ def _occupied(visits: Int[np.ndarray, " samples"], sites: Sites, shares: np.ndar
         "site_population_distance": 0.5 * np.abs(counts - expected).sum(),
         "most_probable_site_energy_eV": sites.energies_eV[kinds == most].mean(),
     }
+
+
+def _shares(visits: Int[np.ndarray, " samples"], sites: int) -> Float[np.ndarray, " one_more"]:
+    """Of samples elsewhere, in front, and in the basin of each site."""
+    return np.bincount(visits + 1, minlength=sites + 1) / len(visits)
 
 
 def _types(sites: Sites, arrays: Arrays, cell: np.ndarray) -> list[str]:
