@@ -11,7 +11,7 @@ rule build_surface:
     wildcard_constraints:
         system=of_kind("adsorption"),
     conda:
-        "../envs/search.yaml"
+        "../envs/materials.yaml"
     threads: 1
     resources:
         mem_mb=memory("build_surface"),
@@ -36,7 +36,7 @@ rule map_energies:
     wildcard_constraints:
         system=of_kind("adsorption"),
     conda:
-        "../envs/search.yaml"
+        "../envs/materials.yaml"
     threads: 1
     resources:
         mem_mb=memory("map_energies"),

@@ -9,7 +9,7 @@ rule search_crystals:
     wildcard_constraints:
         system=of_kind("carbon"),
     conda:
-        "../envs/search.yaml"
+        "../envs/materials.yaml"
     threads: 1
     resources:
         mem_mb=memory("search_crystals"),
@@ -254,7 +254,7 @@ rule relax_crystals:
     wildcard_constraints:
         system=of_kind("carbon"),
     conda:
-        "../envs/search.yaml"
+        "../envs/materials.yaml"
     threads: 1
     resources:
         mem_mb=memory("relax_crystals"),

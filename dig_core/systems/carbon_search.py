@@ -87,7 +87,7 @@ def random_crystal(atoms: Mapping[str, int], generator: np.random.Generator) -> 
     """
     if importlib.util.find_spec("pyxtal") is None:
         raise RuntimeError(
-            "expected the package pyxtal; got none. Install it with `pip install -e '.[search]'`"
+            "expected the package pyxtal; got none. Install it with `pip install -e '.[materials]'`"
         )
     from pyxtal import pyxtal
     from pyxtal.msg import Comp_CompatibilityError, VolumeError
