@@ -21,7 +21,13 @@ from dig_core.settings.fields import Settings, suggestion
 from dig_core.settings.protein import ProteinStudy
 from dig_core.settings.starting import Started, expect_held_out, expect_same_network
 from dig_core.settings.study import Study
-from dig_core.settings.study_files import expect_files, expect_present, files_of_crystals, files_of_slabs
+from dig_core.settings.study_files import (
+    expect_bundled,
+    expect_files,
+    expect_present,
+    files_of_crystals,
+    files_of_slabs,
+)
 from dig_core.settings.validation import ConfigError, validated
 from dig_core.settings.workflow import Comparison, Workflow
 from dig_core.settings.yaml_files import read_yaml
@@ -189,6 +195,7 @@ def _loaded(path: Path, starting: tuple[Path, ...]) -> AnyStudy:
         expect_present(files_of_crystals(study), path)
     if isinstance(study, AdsorptionStudy):
         expect_present(files_of_slabs(study), path)
+        expect_bundled(study, path)
     if isinstance(study, Started):
         _expect_start(study, path, starting)
     return study

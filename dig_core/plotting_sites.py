@@ -12,18 +12,22 @@ from dig_core.plotting import COLOURS, STYLE, WIDTH_IN
 
 Arrays = Mapping[str, np.ndarray]
 COLUMNS = 4
+MOST = 12  # targets, of more the first ones
 DOTS = 300
 HIGHEST_EV = 1.0
-ENERGY, FREE_ENERGY = "map.energies_eV", "density.free_energy_eV"
+ENERGY, LOG_DENSITY = "map.energies_eV", "density.minus_kT_log_p_eV"
 
 
 def sites_figure(evaluations: Mapping[str, Arrays]) -> tuple[Figure, pandas.DataFrame]:
-    """Energy in eV over the cell of each target, circles at the sites, dots where samples are; beside it -kT ln p, where there is a density."""
+    """Energy in eV over the cell of each target, circles at the sites, dots where samples are; beside it -kT ln p, where there is a density.
+
+    The table is of all targets, the figure of the first `MOST`.
+    """
     with matplotlib.rc_context(STYLE):
         shown_maps = [
             (target if name == ENERGY else "", name, arrays)
-            for target, arrays in evaluations.items()
-            for name in (ENERGY, FREE_ENERGY)
+            for target, arrays in list(evaluations.items())[:MOST]
+            for name in (ENERGY, LOG_DENSITY)
             if name in arrays
         ]
         rows = -(-len(shown_maps) // COLUMNS)

@@ -26,7 +26,19 @@ Item = TypeVar("Item")
 
 # Mistakes of input and circumstance: told in one line. Anything else is our mistake and shows its traceback.
 EXPECTED_ERRORS = (ValueError, OSError, RuntimeError, MemoryError)
-PACKAGES = ("torch", "numpy", "scipy", "openmm", "mdtraj", "deeptime", "rdkit", "snakemake")
+PACKAGES = (
+    "torch",
+    "numpy",
+    "scipy",
+    "openmm",
+    "mdtraj",
+    "deeptime",
+    "rdkit",
+    "pymatgen",
+    "ase",
+    "chgnet",
+    "snakemake",
+)
 PROGRESS_INTERVAL_S = 10.0
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "OPENMM_CPU_THREADS")
 

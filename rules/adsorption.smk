@@ -180,7 +180,7 @@ rule evaluate_adsorption:
         runtime=minutes("evaluate_adsorption"),
     params:
         temperature_K=setting("temperature_K"),
-        evaluation=setting("evaluation"),
+        evaluation=evaluation_settings,
     script:
         "../workflow_scripts/evaluate_adsorption.py"
 
@@ -189,7 +189,7 @@ rule average_held_out:
     """Average the metrics of the targets that are held out, with intervals, and how they differ from baselines."""
     input:
         metrics=of_held_out_targets("results/{system}/{target}/metrics.json"),
-        library=library("evaluation/averages.py", "evaluation/statistics.py"),
+        library=library("evaluation/averages.py"),
     output:
         metrics="results/{system}/held_out/metrics.json",
     log:
@@ -202,8 +202,6 @@ rule average_held_out:
     resources:
         mem_mb=memory("average_held_out"),
         runtime=minutes("average_held_out"),
-    params:
-        seed=setting("evaluation", "seed"),
     script:
         "../workflow_scripts/average_held_out.py"
 
@@ -261,7 +259,7 @@ rule figure_sites:
         targets=setting("targets"),
         caption=(
             "Energy of the adsorbed atom over the cell of each surface (its height is the best one), sites (circles: minima of the"
-            " map) and where the model puts atoms (dots); beside it -kT ln of the model's density, where the study asks for it."
+            " map) and where the model puts atoms (dots), of at most twelve targets, those first that are held out; beside it -kT ln of the model's density, where the study asks for it."
         ),
     script:
         "../workflow_scripts/figure_sites.py"

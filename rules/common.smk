@@ -241,9 +241,10 @@ def interpolation_settings(wildcards):
 
 
 def evaluation_settings(wildcards):
-    """Settings of the evaluation without the comparison of solvers, which has its own rule."""
+    """Settings of the evaluation without comparisons that have rules of their own: of solvers, and with known adsorption energies."""
     values = dict(SETTINGS[wildcards.system]["evaluation"])
-    values.pop("sampler_comparison")
+    for name in ("sampler_comparison", "known"):
+        values.pop(name, None)
     return values
 
 

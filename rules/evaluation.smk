@@ -81,7 +81,8 @@ rule table_metrics:
         caption=(
             "Every metric of the samples beside the same number for the relaxed samples (where the study asks for"
             " them: a short run with the true forces), for the noise floor (as many frames of the"
-            " training replica), for plain molecular dynamics of equal cost, and for the tight reference."
+            " training replica), for plain molecular dynamics of equal cost, and for the tight reference; of surfaces"
+            " also for baselines and as means over the targets that are held out (held_out)."
         ),
     script:
         "../workflow_scripts/table_metrics.py"

@@ -43,6 +43,28 @@ def test_energies_of_other_settings_are_computed(study, data):
     assert bundled_surface(changed(study, **data), "O_on_Ag") is None
 
 
+def test_energies_of_a_slab_from_a_file_are_computed(study):
+    """It may change under its name."""
+    own = study.targets["O_on_Ag"].model_copy(update={"surface": None, "slab": "slab.cif"})
+    other = study.model_copy(update={"targets": {"O_on_Ag": own}})
+    (bundled.BUNDLED / "own/O_on_Ag.json").write_text(json.dumps(surface_settings(other, "O_on_Ag")))
+    bundled._made_with.cache_clear()
+    assert bundled_surface(other, "O_on_Ag") is None
+
+
+def test_elements_in_another_order_are_on_other_sites(study):
+    def of(composition):
+        own = study.targets["O_on_Ag"]
+        surface = own.surface.model_copy(update={"composition": composition, "structure": "L1_0"})
+        return study.model_copy(update={"targets": {"O_on_Ag": own.model_copy(update={"surface": surface})}})
+
+    kept = surface_settings(of({"Cu": 1, "Au": 1}), "O_on_Ag")
+    (bundled.BUNDLED / "own/O_on_Ag.json").write_text(json.dumps(kept))
+    bundled._made_with.cache_clear()
+    assert bundled_surface(of({"Cu": 1, "Au": 1}), "O_on_Ag") is not None
+    assert bundled_surface(of({"Au": 1, "Cu": 1}), "O_on_Ag") is None
+
+
 def test_energies_of_another_surface_of_the_same_name_are_computed(study):
     own = study.targets["O_on_Ag"]
     other = own.model_copy(update={"surface": own.surface.model_copy(update={"lattice_angstrom": 4.1})})

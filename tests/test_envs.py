@@ -50,6 +50,11 @@ def same(range_a: str, range_b: str) -> bool:
     return set(range_a.replace(" ", "").split(",")) == set(range_b.replace(" ", "").split(","))
 
 
+def test_every_environment_installs_the_library_too():
+    names = {path.stem for path in (ROOT / "envs").glob("*.yaml")}
+    assert {path.name.removesuffix(".post-deploy.sh") for path in (ROOT / "envs").glob("*.sh")} == names
+
+
 @pytest.mark.parametrize("path", sorted((ROOT / "envs").glob("*.yaml")), ids=lambda path: path.stem)
 def test_environment_has_the_projects_ranges(path):
     ranges = project_ranges()

@@ -23,7 +23,7 @@ def test_every_target_has_a_panel_with_its_sites_and_samples():
     assert [axes.get_title() for axes in panels] == [f"O on {k}" for k in range(5)]
     assert len({axes.collections[0].get_clim() for axes in panels}) == 1
     assert [len(line.get_xdata()) for line in panels[0].lines] == [50, 3]
-    dense = arrays() | {"density.free_energy_eV": arrays()["map.energies_eV"]}
+    dense = arrays() | {"density.minus_kT_log_p_eV": arrays()["map.energies_eV"]}
     both, _ = sites_figure({"O_on_0": dense, "O_on_1": arrays()})
     assert [axes.get_title() for axes in both.axes[:3]] == ["O on 0", "$-kT$ ln $p$", "O on 1"]
     assert [len(axes.lines) for axes in both.axes[:3]] == [2, 1, 2]  # samples over energies alone

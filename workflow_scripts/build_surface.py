@@ -9,7 +9,7 @@ from dig_core.systems import SYSTEMS
 def main(job):
     """Write the slab and what is adsorbed as arrays, and the slab as extxyz for any other program."""
     started, system = start(), SYSTEMS[job.params.kind]
-    known = load_arrays(*job.input.bundled) if job.input.bundled else None
+    known = load_arrays(*job.input.bundled, required=system.SURFACE) if job.input.bundled else None
     arrays = system.surface_part(known) if known else system.build(job.params.target, job.params.data)
     settings = {"target": job.params.target, "data": job.params.data}
     write_extxyz(job.output.slab, [system.slab_of(arrays)])

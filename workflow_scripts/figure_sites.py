@@ -8,8 +8,10 @@ from dig_core.runtime import run
 
 def main(job):
     """Write the figure as picture and vector graphics, and the numbers it shows."""
-    files = zip(job.params.targets, job.input.evaluations, strict=True)
-    figure, table = sites_figure({name: load_arrays(file) for name, file in files})
+    targets = job.params.targets
+    found = dict(zip(targets, map(load_arrays, job.input.evaluations), strict=True))
+    held_out_first = sorted(found, key=lambda name: not targets[name]["held_out"])
+    figure, table = sites_figure({name: found[name] for name in held_out_first})
     for path in job.output:
         with atomic(path) as file:
             write(file, figure, table)

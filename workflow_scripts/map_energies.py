@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from dig_core.data.energy_maps import EnergyMap
+from dig_core.data.energy_maps import MAP, EnergyMap
 from dig_core.files import load_arrays, save_arrays
 from dig_core.runtime import provenance, run, start
 from dig_core.systems.adsorption_energies import energy_map
@@ -14,7 +14,7 @@ def main(job):
     started, partial = start(), Path(job.params.partial)
     arrays = load_arrays(job.input.molecule)
     if job.input.bundled:
-        found = EnergyMap.of(load_arrays(*job.input.bundled))
+        found = EnergyMap.of(load_arrays(*job.input.bundled, required=MAP))
     else:
         found = energy_map(slab_of(arrays), arrays["adsorbed_numbers"], job.params.data, partial)
     save_arrays(

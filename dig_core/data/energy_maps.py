@@ -31,7 +31,7 @@ class EnergyMap:
     @classmethod
     def of(cls, arrays: Mapping[str, np.ndarray]) -> "EnergyMap":
         """Of the arrays of a file."""
-        return cls(**{name: arrays[name] for name in cls.__dataclass_fields__})
+        return cls(**{name: arrays[name] for name in MAP})
 
     def finer(self, times: int) -> "EnergyMap":
         """With `times` as many points along each axis, by Fourier series: smooth and periodic, and unchanged where there were points."""
@@ -56,6 +56,9 @@ class EnergyMap:
         heights = self.heights_angstrom[first, second] + deviation * generator.standard_normal(count)
         plane = places / np.array(logs.shape) % 1.0 @ self.cell_angstrom
         return np.column_stack([plane, heights])
+
+
+MAP = tuple(EnergyMap.__dataclass_fields__)  # arrays of a file
 
 
 def finer(

@@ -8,6 +8,7 @@ import pandas as pd
 
 SAME_EV = 0.1  # hollows that known energies do not tell apart by so much count as one
 HOLLOWS = ("fcc", "hcp")
+KEYS = ["metal", "adsorbate", "site"]
 SITE = {"model": "most_probable_site", "potential": "lowest_site", "known": "lowest_known_site"}
 
 
@@ -15,13 +16,22 @@ def known_energies(path: str) -> pd.DataFrame:
     """A table of known adsorption energies.
 
     Raises:
-        ValueError: columns are missing.
+        ValueError: columns are missing, an energy is no number, or a surface has a site twice or not both hollows.
     """
     table = pd.read_csv(path)
-    if missing := {"metal", "adsorbate", "site", "energy_eV"} - set(table):
+    if missing := {*KEYS, "energy_eV"} - set(table):
         raise ValueError(
             f"expected the columns metal, adsorbate, site and energy_eV in {path}; got none of {', '.join(sorted(missing))}. Add them"
         )
+    if not pd.api.types.is_float_dtype(table["energy_eV"]) or table["energy_eV"].isna().any():
+        raise ValueError(
+            f"expected a number in every row of energy_eV in {path}; got others. Correct the table"
+        )
+    for surface, own in table.groupby(KEYS[:2])["site"]:
+        if own.duplicated().any() or not set(HOLLOWS) <= set(own):
+            raise ValueError(
+                f"expected fcc, hcp and other sites of {' '.join(surface)}, each once, in {path}; got {', '.join(own)}. Correct the table"
+            )
     return table
 
 
@@ -39,7 +49,8 @@ def compared(
 
     Returns:
         Of each `most_probable_site`, `lowest_site` and `lowest_known_site`, how much lower fcc is than hcp (`fcc_below_hcp_eV`, `known_fcc_below_hcp_eV`), and
-        whether the first is the second (`model_as_potential`), the second the third (`potential_as_known`) and the first the third (`model_as_known`).
+        whether the first is the second (`model_as_potential`), the second the third (`potential_as_known`) and the first the third (`model_as_known`): fcc and
+        hcp count as one where known energies differ by less than SAME_EV, but for `model_as_potential_strictly`.
 
     Raises:
         ValueError: no surface is among the known ones.
@@ -60,8 +71,11 @@ def compared(
 
 def counted(table: pd.DataFrame) -> dict[str, int]:
     """How many surfaces were compared, and how many of them agree in what."""
-    names = ("model_as_potential", "potential_as_known", "model_as_known")
-    return {"compared": len(table), **{name: int(table[name].sum()) for name in names}}
+    names = [name for name in table if "_as_" in name]
+    held_out = table[table["held_out"]]
+    counts = {name: int(table[name].sum()) for name in names}
+    counts |= {f"{name}_held_out": int(held_out[name].sum()) for name in names}
+    return {"compared": len(table), "compared_held_out": len(held_out), **counts}
 
 
 def _metal(surface: Mapping[str, Any]) -> str | None:
@@ -75,7 +89,7 @@ def _row(sites: Mapping[str, np.ndarray], known: pd.Series) -> dict[str, str | f
     lowest = {kind: float(energies[sites["types"] == kind].min()) for kind in kinds}
     share = {kind: float(sites["sampled"][sites["types"] == kind].mean()) for kind in kinds}
     found = {
-        "model": max(share, key=share.__getitem__),
+        "model": max(share, key=share.__getitem__) if any(share.values()) else "none",
         "potential": min(lowest, key=lowest.__getitem__),
         "known": str(known.idxmin()),
     }
@@ -90,6 +104,7 @@ def _row(sites: Mapping[str, np.ndarray], known: pd.Series) -> dict[str, str | f
         "fcc_below_hcp_eV": _difference(lowest),
         "known_fcc_below_hcp_eV": apart,
         "model_as_potential": agree("model", "potential"),
+        "model_as_potential_strictly": found["model"] == found["potential"],
         "potential_as_known": agree("potential", "known"),
         "model_as_known": agree("model", "known"),
     }

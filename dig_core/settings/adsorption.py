@@ -141,7 +141,7 @@ class SurfaceProcess(Settings):
 class SurfaceDensity(Settings):
     """Log density over the points of the energy map, the largest over heights."""
 
-    heights: PositiveInt = Field(5, description="At which the density above a point is computed")
+    heights: Literal[3, 5, 7, 9] = Field(5, description="At which the density above a point is computed")
     height_step_angstrom: PositiveFloat = Field(
         0.1, description="Between them; they lie about the height that the network leads to"
     )

@@ -50,11 +50,18 @@ def surface_settings(study: AdsorptionStudy, target: str) -> dict[str, Any]:
 
 
 def bundled_surface(study: AdsorptionStudy, target: str) -> Path | None:
-    """The file of a target's slab and energies in the folder that the study names; None where there is none of these settings."""
-    if not study.data.bundled:
+    """The file of a target's slab and energies in the folder that the study names; None where there is none of these settings.
+
+    None too for a slab from a file, which may change under its name.
+    """
+    if not study.data.bundled or study.targets[target].slab:
         return None
     file = BUNDLED / study.data.bundled / f"{target}.npz"
-    return file if _is_made_with(file, surface_settings(study, target)) else None
+    wanted = surface_settings(study, target)
+    # In order: elements are put on the sites of a crystal in the order in which they are named.
+    return (
+        file if _is_made_with(file, wanted) and json.dumps(_made_with(file)) == json.dumps(wanted) else None
+    )
 
 
 def _is_made_with(file: Path, settings: dict[str, Any]) -> bool:

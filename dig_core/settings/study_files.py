@@ -24,7 +24,7 @@ def expect_files(study: Study | ProteinStudy, path: Path) -> None:
         hint = suggestion(name, bundled) or " Write null"
         raise ConfigError(f"{path}: data.tight_reference: expected one of {bundled}; got {name!r}.{hint}")
     if isinstance(study, ProteinStudy):
-        _expect_bundled(study, path)
+        expect_bundled(study, path)
     expect_present(_files(study), path)
 
 
@@ -41,7 +41,8 @@ def expect_present(files: Iterable[str], path: Path) -> None:
 
 def files_of_slabs(study: AdsorptionStudy) -> list[str]:
     """Files that a study of adsorption names."""
-    return [target.slab for target in study.targets.values() if target.slab]
+    known = [study.evaluation.known] if study.evaluation.known else []
+    return [target.slab for target in study.targets.values() if target.slab] + known
 
 
 def files_of_crystals(study: CarbonStudy) -> list[str]:
@@ -77,9 +78,9 @@ def _downloads(path: Path) -> Collection[str]:
     return values.get("downloads") or {}
 
 
-def _expect_bundled(study: ProteinStudy, path: Path) -> None:
-    """The folder of bundled backbones that the study names is there; replicas that are not in it are simulated."""
+def expect_bundled(study: ProteinStudy | AdsorptionStudy, path: Path) -> None:
+    """Raise ConfigError (one line) unless the folder of bundled files that the study names is there; what is not in it is computed."""
     names = sorted(folder.name for folder in BUNDLED.iterdir() if folder.is_dir())
     if study.data.bundled not in (None, *names):
-        hint = suggestion(study.data.bundled, names) or " Write null, and the workflow simulates them"
+        hint = suggestion(study.data.bundled, names) or " Write null, and the workflow computes them"
         raise ConfigError(f"{path}: data.bundled: expected one of {names}; got {study.data.bundled!r}.{hint}")

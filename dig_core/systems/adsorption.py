@@ -25,7 +25,7 @@ from dig_core.units import thermal_energy_eV
 
 # What a kind of system offers to the jobs; see dig_core.systems.
 __all__ = [
-    "accelerated", "build", "denoising_loss", "density_map", "descriptor_hash", "network", "prepared", "slab_of", "surface_part", "trained_model", "with_adsorbates",
+    "SURFACE", "accelerated", "build", "denoising_loss", "density_map", "descriptor_hash", "network", "prepared", "slab_of", "surface_part", "trained_model", "with_adsorbates",
 ]  # fmt: skip
 
 Arrays = Mapping[str, np.ndarray]

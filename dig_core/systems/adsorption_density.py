@@ -33,31 +33,40 @@ def density_map(
         settings: `density` of a study.
 
     Returns:
-        `log_density_nats` and `heights_angstrom` [points, points], the largest over heights and where it is (above the uppermost atom of the slab);
-        `change_nats` (what the last doubling of the steps changed at most) and `seconds_density` (CPU).
+        All [points, points]: `log_density_nats`, the largest over heights, `heights_angstrom`, where that is (above the uppermost atom of the slab), and
+        `at_edge`, whether there is none above or below; `change_nats` (what the last doubling of the steps changed at most) and `seconds_density` (CPU).
     """
     started = time.process_time()
     first, orbit = distinct_points(grid(points), symmetry_operations(slab))
     places = torch.as_tensor(grid(points)[first] @ cell_in_plane(slab))
-    own = _with_heights(places, likely_heights(model, places), settings)
-    found, changes = [], []
-    batches = own.split(settings["batch_size"])
-    for batch in progress(batches, "log densities, batches", len(batches)):
-        logs, change = log_densities(model, batch, settings["tolerance"])
-        found.append(logs)
-        changes.append(change)
-    logs = torch.cat(found).reshape(len(places), -1)
+    heights = _around(likely_heights(model, places), settings)
+    logs, change = _in_batches(model, places, heights, settings)
     best = logs.argmax(dim=1)
-    heights = (
-        own[:, 0, 2].reshape(logs.shape).gather(1, best[:, None])[:, 0]
-        - model.surface.top_angstrom.double().cpu()
-    )
-    return {
-        "log_density_nats": logs.amax(dim=1).numpy()[orbit].reshape(points, points),
-        "heights_angstrom": heights.numpy()[orbit].reshape(points, points),
-        "change_nats": np.array(max(changes)),
-        "seconds_density": np.array(time.process_time() - started),
+    found = {
+        "log_density_nats": logs.amax(dim=1),
+        "heights_angstrom": heights.gather(1, best[:, None])[:, 0] - slab.positions[:, 2].max(),
+        "at_edge": (best == 0) | (best == heights.shape[1] - 1),
     }
+    maps = {name: values.numpy()[orbit].reshape(points, points) for name, values in found.items()}
+    seconds = time.process_time() - started
+    return maps | {"change_nats": np.array(change), "seconds_density": np.array(seconds)}
+
+
+def _in_batches(
+    model: AdsorptionModel,
+    places: Float[Tensor, "points 2"],
+    heights: Float[Tensor, "points heights"],
+    settings: Mapping[str, Any],
+) -> tuple[Float[Tensor, "points heights"], float]:
+    """Log densities, and the largest change of any."""
+    above = places[:, None].expand(-1, heights.shape[1], -1)
+    positions = torch.cat([above, heights[..., None]], dim=-1).reshape(-1, 1, 3)
+    batches = positions.split(settings["batch_size"])
+    found = [
+        log_densities(model, own, settings["tolerance"])
+        for own in progress(batches, "log densities, batches", len(batches))
+    ]
+    return torch.cat([logs for logs, _ in found]).reshape(heights.shape), max(change for _, change in found)
 
 
 def log_densities(
@@ -89,11 +98,10 @@ def _state(model: AdsorptionModel, positions: Float[Tensor, "batch 1 3"]) -> dic
     return model.surface.state(positions.to(model.device), model.heights)
 
 
-def _with_heights(
-    places: Float[Tensor, "points 2"], centres: Float[Tensor, " points"], settings: Mapping[str, Any]
-) -> Float[Tensor, "structures 1 3"]:
-    """Above every point so many heights about its centre, side by side."""
+def _around(
+    centres: Float[Tensor, " points"], settings: Mapping[str, Any]
+) -> Float[Tensor, "points heights"]:
+    """So many heights about each centre."""
     count = settings["heights"]
     steps = (torch.arange(count) - 0.5 * (count - 1)) * settings["height_step_angstrom"]
-    heights = centres[:, None] + steps
-    return torch.cat([places[:, None].expand(-1, count, -1), heights[..., None]], dim=-1).reshape(-1, 1, 3)
+    return centres[:, None] + steps

@@ -68,18 +68,21 @@ def evaluate(
         "samples.positions_angstrom": series[SAMPLES],
     }
     if density is not None:
-        metrics |= _likely(density, energies)
-        shown["density.free_energy_eV"] = -kT_eV * (
+        metrics |= _likely(density, energies, settings["window_eV"])
+        shown["density.minus_kT_log_p_eV"] = -kT_eV * (
             density["log_density_nats"] - density["log_density_nats"].max()
         )
     return metrics, shown
 
 
-def _likely(density: Arrays, energies: Arrays) -> Metrics:
+def _likely(density: Arrays, energies: Arrays, window_eV: float) -> Metrics:
     """Whether the density is largest where the energy is lowest, over the points of the map."""
     logs, energy = density["log_density_nats"], energies["energies_eV"]
+    low = energy <= energy.min() + window_eV
     return {
         "spearman_log_p_energy": float(spearmanr(logs.ravel(), -energy.ravel()).statistic),
+        "spearman_log_p_energy_near_lowest": float(spearmanr(logs[low], -energy[low]).statistic),
+        "likely_height_at_edge_fraction": float(density["at_edge"].mean()),
         "log_density_change_nats": float(density["change_nats"]),
         "seconds_density": float(density["seconds_density"]),
     }

@@ -49,11 +49,10 @@ def test_hollows_are_two_where_known_energies_tell_them_apart():
 def test_hollows_are_one_where_known_energies_do_not():
     found = compared(sites(0.0, 0.3, 0.2), surfaces("H"), KNOWN)
     assert counted(found) == {
-        "compared": 1,
-        "model_as_potential": 1,
-        "potential_as_known": 1,
-        "model_as_known": 1,
-    }
+        "compared": 1, "compared_held_out": 0, "model_as_potential": 1, "model_as_potential_strictly": 0,
+        "potential_as_known": 1, "model_as_known": 1, "model_as_potential_held_out": 0,
+        "model_as_potential_strictly_held_out": 0, "potential_as_known_held_out": 0, "model_as_known_held_out": 0,
+    }  # fmt: skip
 
 
 def test_a_top_is_none_of_them():
@@ -62,9 +61,32 @@ def test_a_top_is_none_of_them():
     assert row["lowest_site"] == "top" and not row["potential_as_known"] and row["model_as_known"]
 
 
-def test_a_table_without_energies_is_told(tmp_path):
-    KNOWN.drop(columns="energy_eV").to_csv(tmp_path / "known.csv")
-    with pytest.raises(ValueError, match=r"got none of energy_eV. Add them"):
+def test_a_model_that_is_at_no_site_agrees_with_nothing():
+    own = sites(0.0, 0.3, 0.2)["one"] | {"sampled": np.zeros(4)}
+    [row] = compared({"one": own}, surfaces("H"), KNOWN).to_dict("records")
+    assert row["most_probable_site"] == "none" and not row["model_as_potential"] and not row["model_as_known"]
+
+
+def test_a_whole_table_of_energies_is_read(tmp_path):
+    KNOWN.to_csv(tmp_path / "known.csv", index=False)
+    pd.testing.assert_frame_equal(known_energies(str(tmp_path / "known.csv")), KNOWN)
+
+
+@pytest.mark.parametrize(
+    ("table", "told"),
+    [
+        (KNOWN.drop(columns="energy_eV"), "got none of energy_eV. Add them"),
+        (
+            KNOWN.astype({"energy_eV": str}).replace("-4.2", "low"),
+            "expected a number in every row of energy_eV",
+        ),
+        (KNOWN.drop(index=2), "of Pd O, each once, in .*; got top, fcc, bridge"),
+        (pd.concat([KNOWN, KNOWN[:1]]), "of Pd O, each once, in .*; got top, fcc, hcp, bridge, top"),
+    ],
+)
+def test_a_table_that_is_not_whole_is_told(tmp_path, table, told):
+    table.to_csv(tmp_path / "known.csv", index=False)
+    with pytest.raises(ValueError, match=told):
         known_energies(str(tmp_path / "known.csv"))
 
 

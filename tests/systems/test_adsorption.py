@@ -103,11 +103,18 @@ def test_a_density_that_follows_the_energies_is_told_from_one_that_does_not():
     drawn = {"positions_angstrom": np.random.default_rng(1).random((100, 1, 3))}
     values, settings = energies()["energies_eV"], EVALUATION | {"kT_eV": 0.1}
     for logs, expected in ((-(values**3), 1.0), (values, -1.0)):
-        density = {"log_density_nats": logs, "change_nats": np.array(0.02), "seconds_density": np.array(3.0)}
+        density = {
+            "log_density_nats": logs,
+            "change_nats": np.array(0.02),
+            "seconds_density": np.array(3.0),
+            "at_edge": values > 0.5,
+        }
         metrics, shown = evaluate(drawn, arrays(), energies(), settings, density)
         assert metrics["spearman_log_p_energy"] == pytest.approx(expected)
+        assert metrics["spearman_log_p_energy_near_lowest"] == pytest.approx(expected)
+        assert metrics["likely_height_at_edge_fraction"] == pytest.approx((values > 0.5).mean())
         assert metrics["log_density_change_nats"] == pytest.approx(0.02)
-        np.testing.assert_allclose(shown["density.free_energy_eV"], -0.1 * (logs - logs.max()))
+        np.testing.assert_allclose(shown["density.minus_kT_log_p_eV"], -0.1 * (logs - logs.max()))
 
 
 def test_a_checkpoint_draws_on_surfaces_that_it_was_not_trained_on():
