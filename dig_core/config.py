@@ -5,7 +5,9 @@ Imports neither torch nor any simulation package: the Snakefile loads it at ever
 """
 
 import json
+import re
 import sys
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -48,10 +50,14 @@ OF_FRAMES = Study | ProteinStudy
 
 @dataclass(frozen=True)
 class Config:
-    """The workflow's settings with all studies it names, read and checked; `listed` are those that it makes by itself."""
+    """The workflow's settings with all studies it names, read and checked.
+
+    `listed` are those that it makes by itself, `asked` others that it is asked for.
+    """
 
     studies: dict[str, AnyStudy]
     listed: tuple[str, ...]
+    asked: tuple[str, ...]
     figures: dict[str, tuple[str, ...]]
     comparisons: dict[str, Comparison]
     downloads: dict[str, Download]
@@ -70,11 +76,15 @@ def load_config(path: str | Path) -> Config:
     return read_config(read_yaml(Path(path)), Path(path))
 
 
-def read_config(values: dict[str, Any], path: str | Path) -> Config:
-    """Check the workflow's settings as read from `path` (Snakemake merges its command line into them)."""
+def read_config(values: dict[str, Any], path: str | Path, targets: Iterable[object] = ()) -> Config:
+    """Check the workflow's settings as read from `path` (Snakemake merges its command line into them).
+
+    Studies beside it that `targets` name, the words of what Snakemake is asked for, are read too, whether they are listed or not.
+    """
     workflow = validated(Workflow, values, str(path))
     folder = Path(path).parent / "systems"
-    studies = {name: load_study(folder / f"{name}.yaml") for name in workflow.studies}
+    asked = tuple(name for name in _named(targets, folder) if name not in workflow.studies)
+    studies = {name: load_study(folder / f"{name}.yaml") for name in (*workflow.studies, *asked)}
     for figure, names in workflow.figures.items():
         for name in names:
             studies[name] = studies.get(name) or load_study(folder / f"{name}.yaml")
@@ -88,10 +98,17 @@ def read_config(values: dict[str, Any], path: str | Path) -> Config:
     return Config(
         studies,
         workflow.studies,
+        asked,
         dict(workflow.figures),
         dict(workflow.comparisons),
         dict(workflow.downloads),
     )
+
+
+def _named(targets: Iterable[object], folder: Path) -> list[str]:
+    """Studies of a folder whose names are among the words of targets: of a rule, of the path of a file, of the wildcards of a job."""
+    words = {word for target in targets for word in re.findall(r"[\w-]+", str(target))}
+    return sorted(words & {path.stem for path in folder.glob("*.yaml")})
 
 
 def _compared(name: str, study: AnyStudy, comparison: Comparison, where: str) -> dict[str, AnyStudy]:

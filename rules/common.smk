@@ -28,7 +28,10 @@ configfile: os.path.join(workflow.basedir, "config", "config.yaml")
 
 try:
     CONFIG = read_config(
-        config, os.path.relpath(Path(workflow.basedir, "config", "config.yaml"))
+        config,
+        os.path.relpath(Path(workflow.basedir, "config", "config.yaml")),
+        # What is asked for: Snakemake itself tells only after it has read the rules. In a job on a cluster it is that job.
+        sys.argv[1:],
     )
 except ConfigError as error:
     sys.exit(f"error: {error}")

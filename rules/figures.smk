@@ -372,7 +372,7 @@ rule figure_pidp:
         "../workflow_scripts/figure_pidp.py"
 
 
-for study in CONFIG.listed:
+for study in [*CONFIG.listed, *CONFIG.asked]:
 
     rule:
         """Make everything about this study: metrics, figures and table."""

@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from dig_core import costs, job_memory
-from dig_core.config import load_config, load_study, main, plain, schema
+from dig_core.config import load_config, load_study, main, plain, read_config, schema
 from dig_core.settings.description import describe
 from dig_core.settings.fields import RESERVED_NAMES
 from dig_core.settings.study import Study
@@ -695,6 +695,25 @@ def test_known_structures_are_described_and_cost_what_their_residues_do(tmp_path
     )
     none = shipped.model_copy(update={"interpolation": None})
     assert costs.cost("interpolate_states", none) == costs.Cost(0.0, 0.0)
+
+
+@pytest.mark.parametrize(
+    "target",
+    ["two", "results/two/site/metrics.json", "results/tables/two.csv", "sample:system=two,target=site"],
+)
+def test_a_study_that_is_asked_for_is_known_whether_it_is_listed_or_not(tmp_path, target):
+    """By its name, by a file of its own, and as the job of a cluster; what is listed stays so."""
+    (tmp_path / "systems").mkdir()
+    write(tmp_path / "systems", "alanine", ALANINE)
+    write(tmp_path / "systems", "two", ALANINE)
+    (tmp_path / "systems/broken.yaml").write_text("kind: nothing\n")
+    values, path = {"studies": ["alanine"], "figures": {}}, tmp_path / "config.yaml"
+    config = read_config(values, path, [target])
+    assert (config.listed, config.asked) == (("alanine",), ("two",))
+    assert set(config.studies) == {"alanine", "two"}
+    assert read_config(values, path, ["alanine", "results/twofold.csv"]).asked == ()
+    with pytest.raises(ConfigError, match=r"broken.yaml"):
+        read_config(values, path, ["broken"])
 
 
 def test_figure_2b_may_show_a_study_that_is_not_listed(tmp_path):

@@ -313,6 +313,18 @@ def test_dry_run_of_adsorption(workflow):
     assert again["map_energies"] == 4 and "build_surface" not in again
 
 
+def test_a_study_is_made_by_its_name_without_being_listed(workflow):
+    """The same jobs as where it is listed; what is made by default stays as it was."""
+    edit(workflow / "config/config.yaml", "figure_2a: [alanine_dipeptide]", "figure_2a: []")
+    before = jobs(snakemake(workflow, "-n"))
+    listed = "--config", "studies=[adsorption_tiny]", "--"
+    own = jobs(snakemake(workflow, "-n", "adsorption_tiny"))
+    assert own["adsorption_tiny"] == 1 and own == jobs(snakemake(workflow, "-n", *listed, "adsorption_tiny"))
+    one = jobs(snakemake(workflow, "-n", "results/adsorption_tiny/O_on_Ag/energies.npz"))
+    assert one == {"build_surface": 1, "map_energies": 1}
+    assert jobs(snakemake(workflow, "-n")) == before and "adsorption_tiny" not in before
+
+
 def test_dry_run_of_a_search(workflow):
     """What is found is divided like the crystals of files; it can be labelled, and another window repeats no relaxation."""
     chosen = "--config", "studies=[carbon_search]", "figures={figure_2a: []}"
