@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from dig_core.settings.adsorption import AdsorptionStudy
 from dig_core.settings.analytic import AnalyticStudy, AnyStudy
+from dig_core.settings.bundled import bundled_share
 from dig_core.settings.carbon import CarbonStudy
 from dig_core.settings.protein import ProteinStudy
 from dig_core.settings.sampling import score_evaluations
@@ -233,6 +234,9 @@ def crystals_cost(rule: str, study: CarbonStudy) -> Cost:
 def adsorption_cost(rule: str, study: AdsorptionStudy) -> Cost:
     """Return the estimate for a job of a study of adsorption."""
     factor = (study.model.layers + 1) * study.model.width / 256.0
+    found, total = bundled_share(study)
+    if rule in ("build_surface", "map_energies") and found == total:
+        return Cost(SECONDS_TO_START, 0.1)
     if rule == "build_surface":
         return Cost(SECONDS_TO_START + SECONDS_PER_POTENTIAL * study.data.steps / 4, 0.1)
     if rule == "map_energies":  # of a surface without symmetry

@@ -58,6 +58,35 @@ def test_the_one_target_that_is_held_out_is_the_mean_of_such(tiny):
     assert set(table["target"]) == {*TARGETS, "held_out"}
 
 
+def test_the_site_that_is_filled_most_is_the_lowest_of_the_potential(tiny):
+    """Of all four, hollows that known energies hardly tell apart counted as one; that EMT and PBE agree is not asked."""
+    found = json.loads((tiny / "known_sites/metrics.json").read_text())
+    assert found["compared"] == 4 and found["compared_held_out"] == 1
+    assert found["model_as_potential"] >= 3
+    table = pandas.read_csv(tiny.parent / "tables/adsorption_tiny_known_sites.csv").set_index("target")
+    assert set(table.index) == set(TARGETS) and set(table["lowest_known_site"]) == {"fcc"}
+    assert table["known_fcc_below_hcp_eV"]["O_on_Ag"] == pytest.approx(0.103, abs=0.01)
+
+
+def test_a_bundled_surface_is_taken_and_not_computed(tiny):
+    """Under another name of the study: the same settings, but that the slab and its energies are those of the file."""
+    folder = tiny.parents[1]
+    snakemake(folder, "results/adsorption_tiny/O_on_Ag/bundled.npz")
+    bundled = folder / "dig_core/data/bundled/adsorption_tiny"
+    bundled.mkdir()
+    for ending in ("npz", "json"):
+        (tiny / f"O_on_Ag/bundled.{ending}").rename(bundled / f"O_on_Ag.{ending}")
+    arrays = load_arrays(bundled / "O_on_Ag.npz")
+    marked = arrays | {"energies_eV": arrays["energies_eV"] + 0.5}
+    np.savez(bundled / "O_on_Ag.npz", **marked)
+    own = "based_on: adsorption_tiny\ndata: {bundled: adsorption_tiny}\n"
+    (folder / "config/systems/again.yaml").write_text(own)
+    snakemake(folder, "results/again/O_on_Ag/energies.npz")
+    again = [load_arrays(folder / f"results/again/O_on_Ag/{name}.npz") for name in ("molecule", "energies")]
+    np.testing.assert_array_equal(again[0]["slab_angstrom"], arrays["slab_angstrom"])
+    np.testing.assert_array_equal(again[1]["energies_eV"], marked["energies_eV"])
+
+
 def test_sites_of_the_energy_map_are_the_hollows(tiny):
     table = pandas.read_parquet(tiny / "figures/sites.parquet")
     for _, own in table.groupby("target"):

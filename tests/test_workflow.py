@@ -292,6 +292,7 @@ def test_dry_run_of_adsorption(workflow):
     of_the_study = (
         "prepare_adsorption",
         "average_held_out",
+        "compare_sites",
         "train",
         "figure_sites",
         "figure_learning_curve",

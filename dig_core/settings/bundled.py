@@ -35,8 +35,10 @@ def bundled_replica(study: ProteinStudy, target: str, replica: str) -> Path | No
     return file if _is_made_with(file, simulation_settings(study, target, replica)) else None
 
 
-def bundled_share(study: ProteinStudy) -> tuple[int, int]:
-    """How many replicas come with the project, and how many there are in all."""
+def bundled_share(study: ProteinStudy | AdsorptionStudy) -> tuple[int, int]:
+    """How many replicas, or surfaces, come with the project, and how many there are in all."""
+    if isinstance(study, AdsorptionStudy):
+        return sum(bundled_surface(study, own) is not None for own in study.targets), len(study.targets)
     replicas = [(target, str(k)) for target in study.targets for k in range(1, study.data.replicas + 1)]
     return sum(bundled_replica(study, *own) is not None for own in replicas), len(replicas)
 

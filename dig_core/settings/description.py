@@ -17,7 +17,7 @@ def describe(study: AnyStudy) -> str:
         )
     if isinstance(study, AdsorptionStudy):
         return (
-            f"{', '.join(study.targets)} at {study.temperature_K:g} K: energies by {study.data.calculator};"
+            f"{', '.join(study.targets)} at {study.temperature_K:g} K: energies by {study.data.calculator}{_bundled(study, 'surfaces')};"
             f" {study.training.steps} training steps; {study.sampler.samples} samples by {study.sampler.kind} in {study.sampler.steps} steps"
         )
     if isinstance(study, CarbonStudy):
@@ -46,14 +46,14 @@ def _source(study: Study | ProteinStudy) -> str:
     bias = "metadynamics" if data.bias else "plain dynamics"
     if tempering := getattr(data, "tempering", None):
         bias = f"parallel tempering at {1 + len(tempering.higher_temperatures_K)} temperatures"
-    return f"{data.replicas} x {data.duration_ns:g} ns of {bias}{_bundled(study)}"
+    return f"{data.replicas} x {data.duration_ns:g} ns of {bias}{_bundled(study, 'replicas')}"
 
 
-def _bundled(study: Study | ProteinStudy) -> str:
+def _bundled(study: Study | ProteinStudy | AdsorptionStudy, what: str) -> str:
     if not getattr(study.data, "bundled", None):
         return ""
     found, total = bundled_share(study)
-    return f" ({found} of {total} replicas bundled)" if found else ""
+    return f" ({found} of {total} {what} bundled)" if found else ""
 
 
 def _trajectory_files(study: Study | ProteinStudy) -> int:
