@@ -202,6 +202,8 @@ rule average_held_out:
     resources:
         mem_mb=memory("average_held_out"),
         runtime=minutes("average_held_out"),
+    params:
+        targets=lambda wildcards: held_out_targets(wildcards.system),
     script:
         "../workflow_scripts/average_held_out.py"
 
