@@ -101,14 +101,10 @@ def _row(sites: Mapping[str, np.ndarray], known: pd.Series) -> dict[str, str | f
 
     return {
         **{SITE[who]: site for who, site in found.items()},
-        "fcc_below_hcp_eV": _difference(lowest),
+        "fcc_below_hcp_eV": lowest.get("hcp", np.nan) - lowest.get("fcc", np.nan),
         "known_fcc_below_hcp_eV": apart,
         "model_as_potential": agree("model", "potential"),
         "model_as_potential_strictly": found["model"] == found["potential"],
         "potential_as_known": agree("potential", "known"),
         "model_as_known": agree("model", "known"),
     }
-
-
-def _difference(lowest: Mapping[str, float]) -> float:
-    return lowest.get("hcp", np.nan) - lowest.get("fcc", np.nan)
