@@ -58,7 +58,7 @@ def site_map(axes: Axes, arrays: Arrays, name: str, highest_eV: float):
         cmap="viridis",
         rasterized=True,
     )
-    samples, sites = arrays["samples.positions_angstrom"][:DOTS], arrays["sites.positions_angstrom"]
+    samples, sites = arrays["samples.positions_angstrom"][:DOTS, 0], arrays["sites.positions_angstrom"]
     if name == ENERGY:
         axes.plot(*samples[:, :2].T, ".", color=COLOURS["samples"], markersize=1)
     axes.plot(*sites[:, :2].T, "o", color="white", fillstyle="none", markersize=4)

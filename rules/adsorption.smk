@@ -160,6 +160,7 @@ rule evaluate_adsorption:
         library=library(
             "data/adsorbates.py",
             "data/energy_maps.py",
+            "evaluation/adsorbed_molecules.py",
             "evaluation/sites.py",
             "evaluation/site_coverage.py",
             "evaluation/surface_cells.py",
@@ -265,3 +266,38 @@ rule figure_sites:
         ),
     script:
         "../workflow_scripts/figure_sites.py"
+
+
+rule figure_adsorbates:
+    """Draw samples at the sites of every surface that are filled most, from above and from the side."""
+    input:
+        molecules=of_targets("results/{system}/{target}/molecule.npz"),
+        evaluations=of_targets("results/{system}/{target}/evaluation.npz"),
+        library=library("plotting.py", "plotting_adsorbates.py"),
+    output:
+        png=report(
+            "results/{system}/figures/adsorbates.png",
+            caption="captions.rst",
+            category="{system}",
+            labels={"content": "adsorbates"},
+        ),
+        pdf="results/{system}/figures/adsorbates.pdf",
+        parquet="results/{system}/figures/adsorbates.parquet",
+    log:
+        "results/logs/figure_adsorbates/{system}.log",
+    wildcard_constraints:
+        system=of_kind("adsorption"),
+    conda:
+        "../envs/learning.yaml"
+    threads: 1
+    resources:
+        mem_mb=memory("figure_adsorbates"),
+        runtime=minutes("figure_adsorbates"),
+    params:
+        targets=setting("targets"),
+        caption=(
+            "What the model puts on surfaces, from above and from the side: the first sample at each of the three sites that hold"
+            " most of them, with their share, of at most six targets, those first that are held out."
+        ),
+    script:
+        "../workflow_scripts/figure_adsorbates.py"

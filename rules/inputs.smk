@@ -482,7 +482,7 @@ def study_figures(study):
     if CONFIG.studies[study].kind == "analytic":
         return ["energies_only"]
     if CONFIG.studies[study].kind == "adsorption":
-        return ["sites", "learning_curve"]
+        return ["sites", "adsorbates", "learning_curve"]
     if CONFIG.studies[study].kind == "carbon":
         learning = ["learning_curve"] if CONFIG.studies[study].training.steps else []
         own = ["property"] if CONFIG.studies[study].property else []

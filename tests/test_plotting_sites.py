@@ -11,7 +11,7 @@ def arrays() -> dict[str, np.ndarray]:
         "map.cell_angstrom": np.array([[2.5, 0.0], [1.2, 2.2]]), "map.energies_eV": generator.random((6, 8)),
         "sites.positions_angstrom": generator.random((3, 3)), "sites.energies_eV": np.array([0.0, 0.1, 0.2]),
         "sites.populations": np.array([0.7, 0.2, 0.1]), "sites.types": np.array(["fcc", "hcp", "bridge"]),
-        "samples.positions_angstrom": generator.random((50, 3)),
+        "samples.positions_angstrom": generator.random((50, 1, 3)),
     }  # fmt: skip
 
 

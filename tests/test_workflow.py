@@ -44,7 +44,7 @@ CRYSTALS = {
 }  # fmt: skip
 ADSORPTION = {
     "build_surface", "map_energies", "bundle_surface", "prepare_adsorption", "sample_adsorbates", "map_density",
-    "evaluate_adsorption", "average_held_out", "compare_sites", "figure_sites",
+    "evaluate_adsorption", "average_held_out", "compare_sites", "figure_sites", "figure_adsorbates",
 }  # fmt: skip
 SEARCH = {"search_crystals", "gather_search", "tabulate_labels", "tabulate_relaxed"}
 ELSEWHERE = (
@@ -295,6 +295,7 @@ def test_dry_run_of_adsorption(workflow):
         "compare_sites",
         "train",
         "figure_sites",
+        "figure_adsorbates",
         "figure_learning_curve",
         "table_metrics",
     )

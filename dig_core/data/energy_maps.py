@@ -1,7 +1,8 @@
-"""The energy of an atom above a surface as a map over the surface cell, and structures that are drawn from it.
+"""The energy of an adsorbate above a surface as a map over the surface cell, and structures that are drawn from it.
 
-At every point of the cell the energy is that of the best height, and rises about it as a spring: E(x, y, z) = E(x, y) + k(x, y) (z - h(x, y))^2 / 2. Then
-exp(-E/kT) is a density over the cell, exp(-E(x, y)/kT) / sqrt(k(x, y)), times a normal distribution of the height of variance kT/k(x, y).
+At every point of the cell where the binding atom is held the energy is that of the other coordinates q at rest, and rises about it as of springs:
+E(x, y, q) = E(x, y) + (q - q0)^T K (q - q0) / 2, with q0 and K of the point. Then exp(-E/kT) is a density over the cell, exp(-E(x, y)/kT) / sqrt(det K),
+times a normal distribution of q of covariance kT K^-1. q is the height of the binding atom, and where each other atom is from it.
 """
 
 from collections.abc import Mapping
@@ -18,52 +19,90 @@ class EnergyMap:
 
     Args:
         cell_angstrom: the lattice vectors of the surface as rows.
-        energies_eV: of the best height, from the lowest of the map.
-        heights_angstrom: where that is, above the uppermost atom of the slab.
-        stiffness_eV_per_angstrom2: d2E/dz2 there.
+        energies_eV: of the adsorbate at rest, from the lowest of the map.
+        rest_angstrom: the height of its binding atom above the uppermost atom of the slab, then x, y and z of each other atom from it.
+        stiffness_eV_per_angstrom2: second derivatives of the energy there.
     """
 
     cell_angstrom: Float[np.ndarray, "2 2"]
     energies_eV: Float[np.ndarray, "first second"]
-    heights_angstrom: Float[np.ndarray, "first second"]
-    stiffness_eV_per_angstrom2: Float[np.ndarray, "first second"]
+    rest_angstrom: Float[np.ndarray, "first second free"]
+    stiffness_eV_per_angstrom2: Float[np.ndarray, "first second free free"]
 
     @classmethod
     def of(cls, arrays: Mapping[str, np.ndarray]) -> "EnergyMap":
         """Of the arrays of a file."""
         return cls(**{name: arrays[name] for name in MAP})
 
+    @property
+    def heights_angstrom(self) -> Float[np.ndarray, "first second"]:
+        """Of the binding atom at rest."""
+        return self.rest_angstrom[..., 0]
+
+    def bonds_angstrom(self, plane: Float[np.ndarray, "count 2"]) -> Float[np.ndarray, "count bonds"]:
+        """How long they are at rest at the nearest points of the map."""
+        steps = np.rint(plane @ np.linalg.inv(self.cell_angstrom) * self.energies_eV.shape).astype(int)
+        first, second = (steps % self.energies_eV.shape).T
+        return np.linalg.norm(self.rest_angstrom[first, second, 1:].reshape(len(plane), -1, 3), axis=-1)
+
     def finer(self, times: int) -> "EnergyMap":
         """With `times` as many points along each axis, by Fourier series: smooth and periodic, and unchanged where there were points."""
-        # The series of a stiffness may dip below zero where that of its logarithm does not.
-        stiffness = np.exp(finer(np.log(self.stiffness_eV_per_angstrom2), times))
+        # The series of a stiffness may lose a minimum where that of its logarithm does not.
+        stiffness = _of_eigenvalues(np.log, self.stiffness_eV_per_angstrom2)
         return EnergyMap(
-            self.cell_angstrom, finer(self.energies_eV, times), finer(self.heights_angstrom, times), stiffness
+            self.cell_angstrom,
+            finer(self.energies_eV, times),
+            finer(self.rest_angstrom, times),
+            _of_eigenvalues(np.exp, finer(stiffness, times)),
         )
 
     def log_weights(self, kT_eV: float) -> Float[np.ndarray, "first second"]:
-        """ln of the density over the cell, up to a constant: -F/kT, the height integrated out."""
-        return -self.energies_eV / kT_eV - 0.5 * np.log(self.stiffness_eV_per_angstrom2)
+        """ln of the density over the cell, up to a constant: -F/kT, all other coordinates integrated out."""
+        return -self.energies_eV / kT_eV - 0.5 * np.linalg.slogdet(self.stiffness_eV_per_angstrom2)[1]
 
-    def drawn(self, count: int, kT_eV: float, generator: np.random.Generator) -> Float[np.ndarray, "count 3"]:
-        """Positions in Angstrom, the height above the uppermost atom of the slab: grid points by weight, anywhere in the cell around them."""
+    def drawn(
+        self, count: int, kT_eV: float, generator: np.random.Generator
+    ) -> Float[np.ndarray, "count atoms 3"]:
+        """Positions in Angstrom, heights above the uppermost atom of the slab: grid points by weight, the binding atom anywhere in the cell around them."""
         logs = self.log_weights(kT_eV)
         weights = np.exp(logs - logs.max()).ravel()
         chosen = generator.choice(weights.size, size=count, p=weights / weights.sum())
         first, second = np.unravel_index(chosen, logs.shape)
         places = np.stack([first, second], axis=1) + generator.random((count, 2)) - 0.5
-        deviation = np.sqrt(kT_eV / self.stiffness_eV_per_angstrom2[first, second])
-        heights = self.heights_angstrom[first, second] + deviation * generator.standard_normal(count)
         plane = places / np.array(logs.shape) % 1.0 @ self.cell_angstrom
-        return np.column_stack([plane, heights])
+        rest, stiffness = self.rest_angstrom[first, second], self.stiffness_eV_per_angstrom2[first, second]
+        shape = _of_eigenvalues(lambda k: np.sqrt(kT_eV / k), stiffness)
+        moved = np.einsum("nij,nj->ni", shape, generator.standard_normal(rest.shape))
+        binding = np.column_stack([plane, rest[:, 0] + moved[:, 0]])[:, None]
+        bonds, stretched = rest[:, 1:].reshape(count, -1, 3), moved[:, 1:].reshape(count, -1, 3)
+        return np.concatenate([binding, binding + turned(bonds, stretched)], axis=1)
 
 
 MAP = tuple(EnergyMap.__dataclass_fields__)  # arrays of a file
 
 
+def turned(
+    bonds: Float[np.ndarray, "*count 3"], moved: Float[np.ndarray, "*count 3"]
+) -> Float[np.ndarray, "*count 3"]:
+    """Bonds whose ends have moved: what is along a bond lengthens it, what is across turns it.
+
+    The same as their sum to first order; but springs that let an atom far to the side would lengthen its bond.
+    """
+    lengths = np.linalg.norm(bonds, axis=-1, keepdims=True)
+    along = (bonds * moved).sum(axis=-1, keepdims=True) / lengths
+    across = bonds * (1.0 - along / lengths) + moved
+    return (lengths + along) * across / np.linalg.norm(across, axis=-1, keepdims=True)
+
+
+def _of_eigenvalues(function, matrices: Float[np.ndarray, "*shape n n"]) -> Float[np.ndarray, "*shape n n"]:
+    """A function of symmetric matrices."""
+    values, vectors = np.linalg.eigh(matrices)
+    return (vectors * function(values)[..., None, :]) @ vectors.swapaxes(-1, -2)
+
+
 def finer(
-    values: Float[np.ndarray, "first second"], times: int
-) -> Float[np.ndarray, "more_first more_second"]:
+    values: Float[np.ndarray, "first second *other"], times: int
+) -> Float[np.ndarray, "more_first more_second *other"]:
     """A periodic function on `times` as many points along each axis: its Fourier series, evaluated there."""
     for axis in (0, 1):
         values = resample(values, times * values.shape[axis], axis=axis)

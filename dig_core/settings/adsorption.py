@@ -16,7 +16,7 @@ PARTS = {
     "B2": (1, 1),
 }  # of two elements; others have one, random alloys several
 LENGTHENED = ("hcp", "L1_0")  # whose axes may have another ratio than the ideal one
-ADATOMS = Literal["H", "C", "N", "O"]
+ADSORBATES = Literal["H", "C", "N", "O", "CO", "NO", "CH", "NH", "OH"]  # the atom that binds comes first
 
 
 class CutSurface(Settings):
@@ -73,14 +73,14 @@ class CutSurface(Settings):
 
 
 class AdsorptionTarget(Settings):
-    """One adsorbed atom on one surface."""
+    """An atom or a molecule on one surface."""
 
     surface: CutSurface | None = Field(None, description="The surface, cut from a crystal")
     slab: str | None = Field(
         None,
         description="In place of it a file of a slab (CONTCAR, extxyz, cif, ...) that need not be at rest",
     )
-    adsorbate: ADATOMS = Field(description="What is adsorbed")
+    adsorbate: ADSORBATES = Field(description="What is adsorbed, the atom that binds first")
     held_out: bool = Field(False, description="Not trained on")
 
     @model_validator(mode="after")
@@ -177,6 +177,15 @@ class AdsorptionStudy(Settings):
     sampler: Drawing = Field(description="Drawing adsorbates")
     density: SurfaceDensity | None = Field(None, description="Density over the surface; null: none")
     evaluation: AdsorptionEvaluation = Field(description="Comparison with the sites")
+
+    @model_validator(mode="after")
+    def _density_is_one_of_atoms(self) -> Self:
+        molecules = [name for name, own in self.targets.items() if len(own.adsorbate) > 1]
+        if self.density and molecules:
+            raise ValueError(
+                f"expected no density over the surface of molecules; got one, and {molecules[0]}. Remove `density`, or what is no atom"
+            )
+        return self
 
     @model_validator(mode="after")
     def _some_targets_train(self) -> Self:

@@ -1,4 +1,4 @@
-"""Kind `adsorption`: an atom on the surface of a metal or alloy; the slab is cut, brought to rest, and then stays as it is.
+"""Kind `adsorption`: an atom or a molecule of two on the surface of a metal or alloy; the slab is cut, brought to rest, and then stays as it is.
 
 Here the parts meet: surfaces and energies, process and network.
 """
@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 from ase import Atoms
-from ase.data import atomic_numbers
 from jaxtyping import Float
 from torch import nn
 
@@ -42,7 +41,7 @@ def build(target: Mapping[str, Any], data: Mapping[str, Any]) -> dict[str, np.nd
     """The slab of a target at rest, and what is adsorbed.
 
     Returns:
-        `slab_angstrom` [slab, 3], `slab_numbers`, `layers` [slab] (1: the uppermost), `lattice_angstrom` [3, 3], `adsorbed_numbers` [atoms].
+        `slab_angstrom` [slab, 3], `slab_numbers`, `layers` [slab] (1: the uppermost), `lattice_angstrom` [3, 3], `adsorbed_numbers` [atoms] (the binding one first).
     """
     clean = slab_at_rest(
         _slab(target), calculator(data["calculator"], {}),
@@ -53,7 +52,7 @@ def build(target: Mapping[str, Any], data: Mapping[str, Any]) -> dict[str, np.nd
         "slab_numbers": clean.numbers,
         "layers": clean.get_tags(),
         "lattice_angstrom": np.array(clean.cell),
-        "adsorbed_numbers": np.array([atomic_numbers[target["adsorbate"]]]),
+        "adsorbed_numbers": Atoms(target["adsorbate"]).numbers,
     }
 
 
@@ -92,16 +91,16 @@ def prepared(
         settings: `temperature_K`, `structures` (of each target) and `seed`.
 
     Returns:
-        `{target}.positions_angstrom` [structures, 1, 3] and `{target}.weights`, which are equal.
+        `{target}.positions_angstrom` [structures, atoms, 3] and `{target}.weights`, which are equal.
     """
     kT, count = thermal_energy_eV(settings["temperature_K"]), settings["structures"]
     dataset, heights = {}, []
     for number, (name, arrays) in enumerate(molecules.items()):
         generator = np.random.default_rng([settings["seed"], number])
         drawn = EnergyMap.of(energies[name]).finer(FINER).drawn(count, kT, generator)
-        heights.append(drawn[:, 2])
+        heights.append(drawn[..., 2].ravel())
         above = drawn + np.array([0.0, 0.0, arrays["slab_angstrom"][:, 2].max()])
-        dataset |= {f"{name}.positions_angstrom": above[:, None], f"{name}.weights": np.ones(count)}
-    mean, spread = np.mean(heights), np.std(heights)
+        dataset |= {f"{name}.positions_angstrom": above, f"{name}.weights": np.ones(count)}
+    mean, spread = np.mean(np.concatenate(heights)), np.std(np.concatenate(heights))
     print(f"height_mean_angstrom: {mean:.3g}, height_spread_angstrom: {spread:.2g}", flush=True)
     return dataset

@@ -1,7 +1,8 @@
 """Drawn adsorbates beside the sites of the energy map: metrics of one target, and what its figure shows.
 
 Every number stands beside that of structures drawn from the map itself (noise floor), and at the mean height of the sites that of atoms which are
-put anywhere in the cell (random placement) or on one of the tops, bridges and hollows that geometry alone tells (heuristic sites).
+put anywhere in the cell (random placement) or on one of the tops, bridges and hollows that geometry alone tells (heuristic sites). Where a molecule
+is, is where its binding atom is.
 """
 
 from collections.abc import Mapping
@@ -13,6 +14,7 @@ from scipy.stats import spearmanr
 
 from dig_core.data.adsorbates import heuristic_sites
 from dig_core.data.energy_maps import EnergyMap
+from dig_core.evaluation.adsorbed_molecules import molecule_metrics
 from dig_core.evaluation.site_coverage import (
     anomalies,
     random_placement,
@@ -41,7 +43,7 @@ def evaluate(
     """Metrics (one level, units in the keys), and arrays for the figure.
 
     Args:
-        samples: `positions_angstrom` [samples, 1, 3].
+        samples: `positions_angstrom` [samples, atoms, 3].
         arrays, energies: of the target and of its map.
         settings: `evaluation` of the study, and `kT_eV`.
         density: what `adsorption_density.density_map` has found at the points of the map of energies.
@@ -53,19 +55,24 @@ def evaluate(
     shares = populations(found.log_weights(kT_eV), where, len(sites.energies_eV))
     metrics: Metrics = {"samples": len(samples["positions_angstrom"]), "sites": len(sites.energies_eV)}
     series = _series(samples, arrays, found, sites, settings)
-    for ending, positions in series.items():
+    for ending, atoms in series.items():
+        positions = atoms[:, 0]
         own = _compared(positions, sites, found.cell_angstrom, settings)
         own |= _occupied(visited(positions, where, found.cell_angstrom), sites, shares)
         own |= anomalies(positions[:, 2], 0.0)
+        if atoms.shape[1] > 1:
+            own |= molecule_metrics(atoms, found.bonds_angstrom(positions[:, :2]), found.cell_angstrom)
         metrics |= {f"{name}{ending}": float(value) for name, value in own.items()}
+    own_sites = visited(series[SAMPLES][:, 0], where, found.cell_angstrom)
     shown = {f"map.{name}": values for name, values in vars(found).items()}
     shown |= {
         "sites.positions_angstrom": sites.positions_angstrom,
         "sites.energies_eV": sites.energies_eV,
         "sites.populations": shares,
-        "sites.sampled": _shares(visited(series[SAMPLES], where, found.cell_angstrom), len(shares))[1:],
+        "sites.sampled": _shares(own_sites, len(shares))[1:],
         "sites.types": np.array(_types(sites, arrays, found.cell_angstrom)),
         "samples.positions_angstrom": series[SAMPLES],
+        "samples.sites": own_sites,
     }
     if density is not None:
         metrics |= _likely(density, energies, settings["window_eV"])
@@ -90,18 +97,18 @@ def _likely(density: Arrays, energies: Arrays, window_eV: float) -> Metrics:
 
 def _series(
     samples: Arrays, arrays: Arrays, found: EnergyMap, sites: Sites, settings: Mapping[str, Any]
-) -> dict[str, Float[np.ndarray, "samples 3"]]:
+) -> dict[str, Float[np.ndarray, "samples atoms 3"]]:
     """What is compared, by the ending of its keys; heights are those above the uppermost atom of the slab."""
     top = np.array([0.0, 0.0, arrays["slab_angstrom"][:, 2].max()])
-    drawn = samples["positions_angstrom"][:, 0] - top
+    drawn = samples["positions_angstrom"] - top
     generator, height = np.random.default_rng(settings["seed"]), sites.positions_angstrom[:, 2].mean()
     around = height - AROUND_ANGSTROM, height + AROUND_ANGSTROM
     usual = heuristic_sites(slab_of(arrays), height) - top
     return {
         SAMPLES: drawn,
         FLOOR: found.drawn(len(drawn), settings["kT_eV"], generator),
-        RANDOM: random_placement(len(drawn), found.cell_angstrom, around, generator),
-        HEURISTIC: usual[generator.integers(len(usual), size=len(drawn))],
+        RANDOM: random_placement(len(drawn), found.cell_angstrom, around, generator)[:, None],
+        HEURISTIC: usual[generator.integers(len(usual), size=len(drawn))][:, None],
     }
 
 

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from dig_core.diffusion.plane import WrappedPlane
 from dig_core.diffusion.preconditioning import preconditioned
 from dig_core.diffusion.processes import Process, Score, State, VarianceExploding
+from dig_core.evaluation.adsorbed_molecules import whole
 from dig_core.models.surface import Encoded, SurfaceMessages
 
 PLANE, HEIGHT = "plane", "height"
@@ -142,9 +143,10 @@ class AdsorptionModel:
     device: str
 
     def positions_angstrom(self, state: Mapping[str, Tensor]) -> Float[np.ndarray, "samples atoms 3"]:
-        """Of the adsorbate, in the cell."""
+        """Of the adsorbate, its first atom in the cell and the others near to it."""
         surface = self.surface.to("cpu")
-        return surface.positions_of(state, self.heights).double().numpy()
+        positions = surface.positions_of(state, self.heights).double().numpy()
+        return whole(positions, surface.lattice[:2, :2].double().numpy())
 
 
 def trained_model(

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from dig_core.data.energy_maps import EnergyMap, finer
+from dig_core.data.energy_maps import EnergyMap, finer, turned
 
 CELL = np.array([[2.6, 0.0], [1.3, 1.3 * math.sqrt(3)]])
 POINTS, KT = 24, 0.17
@@ -19,7 +19,20 @@ def own_map(points: int = POINTS) -> EnergyMap:
     first, second = np.meshgrid(np.arange(points) / points, np.arange(points) / points, indexing="ij")
     energies = 0.2 * waves(first, second)
     stiffness = 8.0 * np.exp(0.3 * np.cos(2 * np.pi * second))
-    return EnergyMap(CELL, energies - energies.min(), 1.2 + 0.1 * waves(first, second), stiffness)
+    heights = 1.2 + 0.1 * waves(first, second)
+    return EnergyMap(CELL, energies - energies.min(), heights[..., None], stiffness[..., None, None])
+
+
+def map_of_molecules() -> EnergyMap:
+    """That of the atoms with another one, which leans and whose springs are coupled."""
+    own = own_map()
+    rest = np.concatenate([own.rest_angstrom, np.broadcast_to([0.1, -0.2, 1.1], (POINTS, POINTS, 3))], axis=2)
+    coupled = np.array(
+        [[0.0, 0.5, 0.0, 1.0], [0.5, 60.0, 2.0, 0.0], [0.0, 2.0, 90.0, 0.0], [1.0, 0.0, 0.0, 80.0]]
+    )
+    stiffness = np.zeros((POINTS, POINTS, 4, 4)) + coupled
+    stiffness[..., 0, 0] = own.stiffness_eV_per_angstrom2[..., 0, 0]
+    return EnergyMap(CELL, own.energies_eV, rest, stiffness)
 
 
 @pytest.mark.parametrize("points", [8, 9])
@@ -34,9 +47,11 @@ def test_a_finer_map_of_waves_is_exact(points, times):
 def test_what_is_drawn_has_the_means_and_the_widths_of_the_density():
     own, generator = own_map().finer(4), np.random.default_rng(0)
     drawn = own.drawn(40_000, KT, generator)
+    assert drawn.shape == (40_000, 1, 3)
+    drawn = drawn[:, 0]
     fractional = drawn[:, :2] @ np.linalg.inv(CELL)
     assert fractional.min() >= 0.0 and fractional.max() < 1.0
-    weights = np.exp(-own.energies_eV / KT) / np.sqrt(own.stiffness_eV_per_angstrom2)
+    weights = np.exp(-own.energies_eV / KT) / np.sqrt(own.stiffness_eV_per_angstrom2[..., 0, 0])
     weights /= weights.sum()
     first, second = np.meshgrid(*[np.arange(4 * POINTS) / (4 * POINTS)] * 2, indexing="ij")
     for wave in ([1, 0], [0, 1], [1, 2]):
@@ -44,7 +59,7 @@ def test_what_is_drawn_has_the_means_and_the_widths_of_the_density():
         found = np.exp(2j * np.pi * fractional @ np.array(wave)).mean()
         assert abs(found - expected) < 4 / math.sqrt(40_000) + 2e-3
     assert drawn[:, 2].mean() == pytest.approx((weights * own.heights_angstrom).sum(), abs=4e-3)
-    variance = (weights * (own.heights_angstrom**2 + KT / own.stiffness_eV_per_angstrom2)).sum()
+    variance = (weights * (own.heights_angstrom**2 + KT / own.stiffness_eV_per_angstrom2[..., 0, 0])).sum()
     assert (drawn[:, 2] ** 2).mean() == pytest.approx(variance, abs=8e-3)
 
 
@@ -52,7 +67,7 @@ def test_the_density_over_the_cell_has_the_height_integrated_out():
     own, heights = own_map(), np.linspace(-1.0, 4.0, 4001)
     energies = (
         own.energies_eV[..., None]
-        + 0.5 * own.stiffness_eV_per_angstrom2[..., None] * (heights - own.heights_angstrom[..., None]) ** 2
+        + 0.5 * own.stiffness_eV_per_angstrom2[..., 0] * (heights - own.heights_angstrom[..., None]) ** 2
     )
     integrals = np.log(np.trapezoid(np.exp(-energies / KT), heights, axis=-1))
     difference = own.log_weights(KT) - integrals
@@ -62,3 +77,27 @@ def test_the_density_over_the_cell_has_the_height_integrated_out():
 def test_a_map_is_read_back_from_its_arrays():
     again = EnergyMap.of(vars(own_map()) | {"other": np.zeros(1)})
     np.testing.assert_array_equal(again.energies_eV, own_map().energies_eV)
+
+
+def test_molecules_are_drawn_with_the_covariance_of_their_springs():
+    own, kT = map_of_molecules().finer(2), 0.01
+    drawn = own.drawn(60_000, kT, np.random.default_rng(1))
+    assert drawn.shape == (60_000, 2, 3)
+    bonds = drawn[:, 1] - drawn[:, 0]
+    expected = kT * np.linalg.inv(map_of_molecules().stiffness_eV_per_angstrom2[0, 0])[1:, 1:]
+    np.testing.assert_allclose(bonds.mean(axis=0), [0.1, -0.2, 1.1], atol=1e-3)
+    np.testing.assert_allclose(np.cov(bonds.T), expected, atol=4e-6)
+    np.testing.assert_allclose(
+        own.bonds_angstrom(drawn[:5, 0, :2]), np.full((5, 1), np.sqrt(1.26)), rtol=1e-9
+    )
+    weights = own.log_weights(kT)
+    plain = -own.energies_eV / kT - 0.5 * np.log(np.linalg.det(own.stiffness_eV_per_angstrom2))
+    np.testing.assert_allclose(weights, plain, atol=1e-9)
+
+
+def test_what_moves_an_atom_to_the_side_turns_its_bond_and_leaves_its_length():
+    bond = np.array([0.0, 0.0, 1.2])
+    assert np.linalg.norm(turned(bond, np.array([0.5, -0.3, 0.0]))) == pytest.approx(1.2)
+    assert np.linalg.norm(turned(bond, np.array([0.5, -0.3, 0.1]))) == pytest.approx(1.3)
+    small = 1e-5 * np.array([1.0, 2.0, 3.0])
+    np.testing.assert_allclose(turned(bond, small), bond + small, atol=1e-9)

@@ -37,7 +37,7 @@ def energies(points: int = 24) -> dict[str, np.ndarray]:
     values = 0.3 * waves + 0.03 * sines
     return {
         "cell_angstrom": arrays()["lattice_angstrom"][:2, :2], "energies_eV": values - values.min(),
-        "heights_angstrom": 1.0 + 0.1 * waves, "stiffness_eV_per_angstrom2": np.full((points, points), 10.0),
+        "rest_angstrom": 1.0 + 0.1 * waves[..., None], "stiffness_eV_per_angstrom2": np.full((points, points, 1, 1), 10.0),
     }  # fmt: skip
 
 
@@ -137,3 +137,21 @@ def test_surfaces_are_told_apart_by_their_atoms_and_written_with_what_is_on_them
     [both] = with_adsorbates(arrays(), np.array([[[1.0, 1.0, 9.0]]]))
     assert len(both) == len(slab_of(arrays())) + 1 and both.get_tags()[-1] == 0
     np.testing.assert_allclose(both.positions[-1], [1.0, 1.0, 9.0])
+
+
+def test_molecules_have_numbers_of_their_own():
+    """Drawn from a map they are whole and stand on the right end; turned over they do not."""
+    flat, count = energies(), 1_000
+    upright = np.concatenate(
+        [flat["rest_angstrom"], np.zeros((24, 24, 2)), np.full((24, 24, 1), 1.15)], axis=2
+    )
+    springs = np.zeros((24, 24, 4, 4)) + np.diag([10.0, 1.0, 1.0, 190.0])
+    own = flat | {"rest_angstrom": upright, "stiffness_eV_per_angstrom2": springs}
+    target = arrays() | {"adsorbed_numbers": np.array([6, 8])}
+    settings = {"temperature_K": 1000.0, "structures": count, "seed": 3}
+    drawn = prepared({"one": target}, {"one": own}, settings)["one.positions_angstrom"]
+    metrics, _ = evaluate({"positions_angstrom": drawn}, target, own, EVALUATION | {"kT_eV": 0.086})
+    assert drawn.shape == (count, 2, 3) and metrics["right_end_down_fraction"] > 0.99
+    assert metrics["bond_within_0.1_angstrom_fraction"] > 0.99 and metrics["dissociated_fraction"] == 0.0
+    over, _ = evaluate({"positions_angstrom": drawn[:, ::-1]}, target, own, EVALUATION | {"kT_eV": 0.086})
+    assert over["right_end_down_fraction"] < 0.01

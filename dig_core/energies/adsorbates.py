@@ -1,0 +1,115 @@
+"""The energy of an adsorbate above a frozen slab: of one that its binding atom holds over a point of the plane, all else at rest.
+
+The binding atom is the first one. What is free are its height above the uppermost atom of the slab, and where each other atom is from it: 3 n - 2
+coordinates of n atoms, the height first.
+"""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from ase import Atoms
+from ase.calculators.calculator import BaseCalculator
+from ase.constraints import FixAtoms, FixedLine
+from ase.data import covalent_radii
+from ase.optimize import BFGS
+from jaxtyping import Float, Int
+
+GUESS_ANGSTROM = 1.5  # height of the binding atom at which the search begins
+ASKEW = (0.1, 0.05)  # Angstrom, of the other atoms at the start, as upright ones may stand on a saddle
+FORCE_EV_PER_ANGSTROM = 0.05
+STEPS, LONGEST_STEP = 200, 0.1  # of the search, and its longest step in Angstrom
+STRETCH = 0.05  # Angstrom, over which the stiffness is measured
+LOWEST, HIGHEST = -2.0, 4.0  # Angstrom above the uppermost atom of the slab
+
+
+class AtRest(NamedTuple):
+    """Where the forces on the free coordinates are zero: the energy there, the coordinates, and its second derivatives."""
+
+    energy_eV: float
+    rest_angstrom: Float[np.ndarray, " free"]
+    stiffness_eV_per_angstrom2: Float[np.ndarray, "free free"]
+
+
+@dataclass(frozen=True)
+class Adsorbate:
+    """Atoms of these numbers, the binding one first, above a slab; energies by a calculator of ASE."""
+
+    slab: Atoms
+    numbers: Int[np.ndarray, " atoms"]
+    calculator: BaseCalculator
+
+    @property
+    def start(self) -> Float[np.ndarray, " free"]:
+        """Upright but for a little, bonds as long as radii say."""
+        bonds = covalent_radii[self.numbers[0]] + covalent_radii[self.numbers[1:]]
+        others = np.column_stack([np.tile(ASKEW, (len(bonds), 1)), bonds])
+        return np.concatenate([[GUESS_ANGSTROM], others.ravel()])
+
+    def placed(self, plane: Float[np.ndarray, "2"], free: Float[np.ndarray, " free"]) -> Atoms:
+        """The slab with the adsorbate, its binding atom over a point of the plane (Angstrom)."""
+        binding = np.array([*plane, self.slab.positions[:, 2].max() + free[0]])
+        others = binding + free[1:].reshape(-1, 3)
+        atoms = self.slab + Atoms(self.numbers, np.vstack([binding, others]))
+        atoms.calc = self.calculator
+        return atoms
+
+    def energy_and_forces(
+        self, plane: Float[np.ndarray, "2"], free: Float[np.ndarray, " free"]
+    ) -> tuple[float, Float[np.ndarray, " free"]]:
+        """In eV, and -dE/d of the free coordinates in eV/Angstrom: the height moves all atoms."""
+        atoms = self.placed(plane, free)
+        forces = atoms.get_forces()[len(self.slab) :]
+        return atoms.get_potential_energy(), np.concatenate([[forces[:, 2].sum()], forces[1:].ravel()])
+
+    def at_rest(self, plane: Float[np.ndarray, "2"]) -> AtRest:
+        """Over a point of the plane.
+
+        Raises:
+            ValueError: there is none between LOWEST and HIGHEST, or the energy is no minimum there.
+        """
+        found = self._searched(plane)
+        stiffness = self._stiffness(plane, found)
+        if np.linalg.eigvalsh(stiffness)[0] <= 0:
+            raise ValueError(
+                f"expected a minimum of the energy with the binding atom at {np.round(plane, 2).tolist()} Angstrom; got a saddle at a height of {found[0]:.2f}. Choose another adsorbate or calculator"
+            )
+        energy, left = self.energy_and_forces(plane, found)
+        # What is left of the forces is taken off as by springs.
+        last = np.linalg.solve(stiffness, left)
+        return AtRest(energy - 0.5 * left @ last, found + last, stiffness)
+
+    def _searched(self, plane: Float[np.ndarray, "2"]) -> Float[np.ndarray, " free"]:
+        atoms, count = self.placed(plane, self.start), len(self.slab)
+        atoms.set_constraint([FixAtoms(range(count)), FixedLine([count], [0, 0, 1])])
+        search = BFGS(atoms, logfile=None, maxstep=LONGEST_STEP)
+        top = self.slab.positions[:, 2].max()
+        at_rest = False
+        for at_rest in search.irun(fmax=FORCE_EV_PER_ANGSTROM, steps=STEPS):  # noqa: B007
+            height = atoms.positions[count, 2] - top
+            if not LOWEST < height < HIGHEST:
+                where = "falls into the slab" if height < HIGHEST else "is not bound"
+                raise ValueError(
+                    f"expected a height at which {self.symbols} is at rest over {np.round(plane, 2).tolist()} Angstrom; got none: it {where}. Choose another adsorbate or calculator"
+                )
+        if not at_rest:
+            raise ValueError(
+                f"expected {self.symbols} at rest over {np.round(plane, 2).tolist()} Angstrom in {STEPS} steps; got larger forces. Choose another adsorbate or calculator"
+            )
+        others = atoms.positions[count + 1 :] - atoms.positions[count]
+        return np.concatenate([[height], others.ravel()])
+
+    @property
+    def symbols(self) -> str:
+        """The formula, as it is written in the settings."""
+        return str(Atoms(self.numbers).symbols)
+
+    def _stiffness(
+        self, plane: Float[np.ndarray, "2"], free: Float[np.ndarray, " free"]
+    ) -> Float[np.ndarray, "free free"]:
+        """By central differences of the forces, in eV/Angstrom^2."""
+        rows = []
+        for step in STRETCH * np.eye(len(free)):
+            ahead, behind = (self.energy_and_forces(plane, free + sign * step)[1] for sign in (1, -1))
+            rows.append((behind - ahead) / (2 * STRETCH))
+        return 0.5 * (np.array(rows) + np.array(rows).T)
