@@ -19,7 +19,7 @@ GUESS_ANGSTROM = 1.5  # height of the binding atom at which the search begins
 ASKEW = (0.1, 0.05)  # Angstrom, of the other atoms at the start, as upright ones may stand on a saddle
 FORCE_EV_PER_ANGSTROM = 0.05
 STEPS, LONGEST_STEP = 200, 0.1  # of the search, and its longest step in Angstrom
-STRETCH = 0.05  # Angstrom, over which the stiffness is measured
+STRETCH = 0.1  # Angstrom, over which the stiffness is measured: about as far as warm atoms move
 LOWEST, HIGHEST = -2.0, 4.0  # Angstrom above the uppermost atom of the slab
 
 
