@@ -48,6 +48,9 @@ STUDIES: dict[str, type[AnyStudy]] = {
 OF_FRAMES = Study | ProteinStudy
 
 
+KINDS = {"figure_4": "adsorption", "figure_5": "carbon"}  # of the studies that a figure shows
+
+
 @dataclass(frozen=True)
 class Config:
     """The workflow's settings with all studies it names, read and checked.
@@ -64,8 +67,9 @@ class Config:
 
     @property
     def listed_figures(self) -> list[str]:
-        """Figures that the workflow makes by itself: all of their studies are listed."""
-        return [name for name, studies in self.figures.items() if set(studies) <= set(self.listed)]
+        """Figures that the workflow makes by itself: all of their studies are listed. Those of `KINDS` are made of figures of their studies."""
+        own = {name: studies for name, studies in self.figures.items() if name not in KINDS}
+        return [name for name, studies in own.items() if set(studies) <= set(self.listed)]
 
 
 def load_config(path: str | Path) -> Config:
@@ -170,7 +174,13 @@ def _simulating(studies: dict[str, AnyStudy], folder: Path) -> dict[str, Study]:
 
 
 def _expect_shown(study: AnyStudy, name: str, figure: str, where: str) -> None:
-    """Figure 2a shows landscapes, figure 2b known structures."""
+    """Figure 2a shows landscapes, figure 2b known structures, the others a kind."""
+    if kind := KINDS.get(figure):
+        if study.kind != kind:
+            raise ConfigError(
+                f"{where}: expected a study of kind {kind}; got {name!r}, of kind {study.kind}. Name another one"
+            )
+        return
     has_frames = isinstance(study, OF_FRAMES)
     known = has_frames and study.data.source == "structures"
     if not has_frames or known != (figure == "figure_2b"):

@@ -380,3 +380,15 @@ for study in [*CONFIG.listed, *CONFIG.asked]:
             study
         input:
             study_results(study),
+
+
+rule figure_4:
+    """Make the parts of Figure 4: what sits on surfaces, and its density over the energies there."""
+    input:
+        parts_of("figure_4", "adsorbates", "sites"),
+
+
+rule figure_5:
+    """Make the parts of Figure 5: band gaps of crystals that were asked for, and the crystals."""
+    input:
+        parts_of("figure_5", "property", "crystals"),

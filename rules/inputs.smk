@@ -552,6 +552,16 @@ def shown_in(figure):
     ]
 
 
+def parts_of(figure, *names):
+    """Figures of these names of the studies that a figure shows."""
+    return [
+        file
+        for study in CONFIG.figures.get(figure, ())
+        for name in names
+        for file in figure_files(name, f"results/{study}/figures")
+    ]
+
+
 def titles_in(figure):
     """Titles of what `shown_in` returns."""
     return [

@@ -716,6 +716,21 @@ def test_a_study_that_is_asked_for_is_known_whether_it_is_listed_or_not(tmp_path
         read_config(values, path, ["broken"])
 
 
+def test_figures_of_a_kind_show_studies_of_that_kind_alone(tmp_path):
+    """They are known by the figure, and not made unless they are asked for."""
+    content = {
+        "studies": ["alanine_dipeptide"],
+        "figures": {"figure_4": ["adsorption_co"], "figure_5": ["carbon"]},
+    }
+    path = ROOT / "config/config.yaml"
+    own = read_config(content | {"downloads": yaml.safe_load(path.read_text())["downloads"]}, path)
+    assert {"adsorption_co", "carbon"} <= set(own.studies) and own.listed_figures == []
+    content["figures"] = {"figure_5": ["adsorption_co"]}
+    told = "figures.figure_5: expected a study of kind carbon; got 'adsorption_co', of kind adsorption"
+    with pytest.raises(ConfigError, match=told):
+        read_config(content, path)
+
+
 def test_figure_2b_may_show_a_study_that_is_not_listed(tmp_path):
     """It is known then, and the figure is made when it is asked for; figure 2a is made with the studies."""
     (tmp_path / "systems").mkdir()

@@ -132,7 +132,7 @@ def workflow(tmp_path):
     (tmp_path / "dig_core/data/bundled").mkdir(parents=True)
     for name in bundled_names():
         (tmp_path / f"dig_core/data/bundled/{name}.npz").write_text("histogram")
-    for name in ("peptides", "chignolin"):
+    for name in (own.name for own in (ROOT / "dig_core/data/bundled").iterdir() if own.is_dir()):
         (tmp_path / f"dig_core/data/bundled/{name}").symlink_to(ROOT / f"dig_core/data/bundled/{name}")
     (tmp_path / "dig_core/plotting.py").touch()
     return tmp_path
@@ -281,6 +281,23 @@ def test_dry_run_of_crystals_that_are_drawn_from_the_network_of_another_study(wo
     edit(workflow / "config/systems/carbon_24.yaml", "  steps: 5000", "  steps: 5001")
     again = jobs(snakemake(workflow, "-n", *chosen, samples))
     assert again == {"train": 2, "sample_crystals": 1}
+
+
+def test_figures_4_and_5_are_made_of_figures_of_their_studies(workflow):
+    edit(workflow / "config/config.yaml", "studies: [alanine_dipeptide]", "studies: [adsorption_tiny]")
+    shown = "figures={figure_2a: [], figure_4: [adsorption_tiny], figure_5: [carbon]}"
+    wanted = jobs(snakemake(workflow, "-n", "--config", shown, "--", "figure_4", "figure_5"))
+    drawn = {name: count for name, count in wanted.items() if name.startswith("figure")}
+    expected = (
+        "figure_4",
+        "figure_adsorbates",
+        "figure_sites",
+        "figure_5",
+        "figure_property",
+        "figure_crystals",
+    )
+    assert drawn == dict.fromkeys(expected, 1)
+    assert not {"figure_4", "figure_5"} & set(jobs(snakemake(workflow, "-n", "--config", shown)))
 
 
 def test_dry_run_of_adsorption(workflow):

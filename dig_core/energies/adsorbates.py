@@ -17,14 +17,17 @@ from jaxtyping import Float, Int
 
 GUESS_ANGSTROM = 1.5  # height of the binding atom at which the search begins
 ASKEW = (0.1, 0.05)  # Angstrom, of the other atoms at the start, as upright ones may stand on a saddle
-FORCE_EV_PER_ANGSTROM = 0.05
+FORCE_EV_PER_ANGSTROM = 0.02  # molecules lean over by small forces
 STEPS, LONGEST_STEP = 200, 0.1  # of the search, and its longest step in Angstrom
 STRETCH = 0.1  # Angstrom, over which the stiffness is measured: about as far as warm atoms move
+SOFTEST = (
+    0.25  # eV/Angstrom^2: softer springs, which steps of STRETCH cannot tell from none, count as this stiff
+)
 LOWEST, HIGHEST = -2.0, 4.0  # Angstrom above the uppermost atom of the slab
 
 
 class AtRest(NamedTuple):
-    """Where the forces on the free coordinates are zero: the energy there, the coordinates, and its second derivatives."""
+    """Where the forces on the free coordinates are zero: the energy there, the coordinates, and its second derivatives, at least SOFTEST."""
 
     energy_eV: float
     rest_angstrom: Float[np.ndarray, " free"]
@@ -69,11 +72,12 @@ class Adsorbate:
             ValueError: there is none between LOWEST and HIGHEST, or the energy is no minimum there.
         """
         found = self._searched(plane)
-        stiffness = self._stiffness(plane, found)
-        if np.linalg.eigvalsh(stiffness)[0] <= 0:
+        values, modes = np.linalg.eigh(self._stiffness(plane, found))
+        if values[0] < -SOFTEST:
             raise ValueError(
                 f"expected a minimum of the energy with the binding atom at {np.round(plane, 2).tolist()} Angstrom; got a saddle at a height of {found[0]:.2f}. Choose another adsorbate or calculator"
             )
+        stiffness = (modes * values.clip(min=SOFTEST)) @ modes.T
         energy, left = self.energy_and_forces(plane, found)
         # What is left of the forces is taken off as by springs.
         last = np.linalg.solve(stiffness, left)

@@ -7,7 +7,7 @@ from ase.build import fcc111
 from ase.calculators.calculator import Calculator, all_changes
 from ase.calculators.emt import EMT
 
-from dig_core.energies.adsorbates import LOWEST, Adsorbate
+from dig_core.energies.adsorbates import SOFTEST, Adsorbate
 
 STIFF, REST, BOND, LEAN = 7.0, 1.3, 1.2, 0.2
 SLAB = Atoms("Pt", [[0, 0, 2.0]], cell=[5, 5, 20], pbc=True)
@@ -79,7 +79,6 @@ def test_what_is_not_bound_or_falls_in_or_stands_on_a_saddle_is_told():
     saddle.calculator.__class__ = type("Dome", (Springs,), {"calculate": _dome})
     with pytest.raises(ValueError, match="got a saddle"):
         saddle.at_rest(HERE)
-    assert LOWEST < 0
 
 
 def _dome(self, atoms=None, properties=None, system_changes=all_changes):
@@ -88,3 +87,17 @@ def _dome(self, atoms=None, properties=None, system_changes=all_changes):
     forces = np.zeros((2, 3))
     forces[1, 2] = away
     self.results = {"energy": -0.5 * away**2, "forces": forces}
+
+
+def test_springs_too_soft_to_be_measured_count_as_the_softest():
+    class Loose(Springs):
+        """Whose second atom may lean to the side of y at no cost."""
+
+        def calculate(self, atoms=None, properties=None, system_changes=all_changes):
+            super().calculate(atoms, properties, system_changes)
+            apart = self.atoms.positions[2, 1] - self.atoms.positions[1, 1]
+            self.results["energy"] -= apart**2
+            self.results["forces"][1:, 1] += [-2 * apart, 2 * apart]
+
+    found = Adsorbate(SLAB, np.array([6, 8]), Loose()).at_rest(HERE)
+    assert np.diag(found.stiffness_eV_per_angstrom2) == pytest.approx([STIFF, 1.0, SOFTEST, 50.0], rel=0.02)
