@@ -55,6 +55,11 @@ def slab(surface: Mapping[str, Any]) -> Atoms:
     return whole
 
 
+def crystal(surface: Mapping[str, Any]) -> Atoms:
+    """The primitive cell of the crystal from which a surface is cut, `surface` as for `slab`."""
+    return _crystal(Cut(**surface))
+
+
 def _crystal(wanted: Cut) -> Atoms:
     order = wanted.order
     angle = 120 if wanted.structure == "hcp" else 90

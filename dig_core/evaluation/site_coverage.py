@@ -1,7 +1,7 @@
 """How well samples cover the sites of a surface; cells and positions as in `surface_cells`."""
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float, Int
 
 from dig_core.evaluation.surface_cells import Cell, distances, nearest_site, require_some
 
@@ -21,15 +21,28 @@ def site_coverage(
     Raises:
         ValueError: too few samples for one group, or no sites; a cell without area.
     """
-    size = per_site * len(sites)
-    if not 1 <= size <= len(samples):
+    return _covered(distances(samples, sites, cell) <= within_angstrom, per_site)
+
+
+def site_coverage_relaxed(visited: Int[np.ndarray, " samples"], sites: int, per_site: int) -> float:
+    """The same share of sites to which a sample relaxes, by the number of the site in whose basin each lies (-1: of none).
+
+    Raises:
+        ValueError: too few samples for one group, or no sites.
+    """
+    return _covered(visited[:, None] == np.arange(sites), per_site)
+
+
+def _covered(reached: Bool[np.ndarray, "samples sites"], per_site: int) -> float:
+    count, sites = reached.shape
+    size = per_site * sites
+    if not 1 <= size <= count:
         raise ValueError(
-            f"expected 1 to {len(samples)} samples, as there are, for a group; got {per_site} for each of {len(sites)} sites. "
+            f"expected 1 to {count} samples, as there are, for a group; got {per_site} for each of {sites} sites. "
             "Draw more samples, or ask for fewer per site"
         )
-    groups = len(samples) // size
-    near = distances(samples[: groups * size], sites, cell) <= within_angstrom
-    return float(near.reshape(groups, size, len(sites)).any(axis=1).mean())
+    groups = count // size
+    return float(reached[: groups * size].reshape(groups, size, sites).any(axis=1).mean())
 
 
 def site_precision(

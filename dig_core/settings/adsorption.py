@@ -29,7 +29,9 @@ class CutSurface(Settings):
     miller: tuple[int, ...] = Field(
         min_length=3, max_length=4, description="Indices of the plane: [1, 1, 1]; four of hcp"
     )
-    lattice_angstrom: float = Field(ge=1.0, description="Lattice constant a of the conventional cell")
+    lattice_angstrom: float | None = Field(
+        None, ge=1.0, description="Lattice constant a of the conventional cell; null: that of the calculator"
+    )
     c_angstrom: float | None = Field(
         None, ge=1.0, description="The other one, of hcp and L1_0; null: the ideal"
     )
@@ -60,6 +62,14 @@ class CutSurface(Settings):
         if not any(self.miller) or not (len(self.miller) == 3 or is_four):
             raise ValueError(
                 f"expected three Miller indices, not all 0, or four h, k, -h-k, l of hcp; got {list(self.miller)}. Correct `miller`"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _lattice_is_known(self) -> Self:
+        if self.lattice_angstrom is None and (self.structure == "random" or self.c_angstrom is not None):
+            raise ValueError(
+                "expected lattice_angstrom of a random alloy, and with c_angstrom; got none. Write it"
             )
         return self
 

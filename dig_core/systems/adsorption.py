@@ -8,13 +8,15 @@ from typing import Any
 
 import numpy as np
 from ase import Atoms
+from ase.calculators.calculator import BaseCalculator
 from jaxtyping import Float
 from torch import nn
 
 from dig_core.data.energy_maps import EnergyMap
 from dig_core.data.slab_files import read_slab
-from dig_core.data.surfaces import slab
+from dig_core.data.surfaces import crystal, slab
 from dig_core.energies.ase import calculator
+from dig_core.energies.bulk import scale_at_rest
 from dig_core.energies.slab_relaxation import slab_at_rest
 from dig_core.runtime import fingerprint
 from dig_core.systems.adsorption_denoising import denoising_loss
@@ -43,9 +45,9 @@ def build(target: Mapping[str, Any], data: Mapping[str, Any]) -> dict[str, np.nd
     Returns:
         `slab_angstrom` [slab, 3], `slab_numbers`, `layers` [slab] (1: the uppermost), `lattice_angstrom` [3, 3], `adsorbed_numbers` [atoms] (the binding one first).
     """
+    potential = calculator(data["calculator"], {})
     clean = slab_at_rest(
-        _slab(target), calculator(data["calculator"], {}),
-        data["fixed_layers"], data["force_eV_per_angstrom"], data["steps"],
+        _slab(target, potential), potential, data["fixed_layers"], data["force_eV_per_angstrom"], data["steps"],
     )  # fmt: skip
     return {
         "slab_angstrom": clean.positions,
@@ -61,10 +63,14 @@ def surface_part(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     return {name: arrays[name] for name in SURFACE}
 
 
-def _slab(target: Mapping[str, Any]) -> Atoms:
+def _slab(target: Mapping[str, Any], potential: BaseCalculator) -> Atoms:
     if target["slab"]:
         return read_slab(target["slab"])
-    return slab({key: value for key, value in target["surface"].items() if value is not None})
+    surface = {key: value for key, value in target["surface"].items() if value is not None}
+    if "lattice_angstrom" not in surface:
+        surface["lattice_angstrom"] = scale_at_rest(crystal(surface | {"lattice_angstrom": 1.0}), potential)
+        print(f"lattice_angstrom: {surface['lattice_angstrom']:.3f}", flush=True)
+    return slab(surface)
 
 
 def with_adsorbates(

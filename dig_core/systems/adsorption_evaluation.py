@@ -19,6 +19,7 @@ from dig_core.evaluation.site_coverage import (
     anomalies,
     random_placement,
     site_coverage,
+    site_coverage_relaxed,
     site_precision,
     site_rmsd_angstrom,
 )
@@ -58,7 +59,8 @@ def evaluate(
     for ending, atoms in series.items():
         positions = atoms[:, 0]
         own = _compared(positions, sites, found.cell_angstrom, settings)
-        own |= _occupied(visited(positions, where, found.cell_angstrom), sites, shares)
+        visits = visited(positions, where, found.cell_angstrom)
+        own |= _occupied(visits, sites, shares) | _relaxed(visits, sites, settings)
         own |= anomalies(positions[:, 2], 0.0)
         if atoms.shape[1] > 1:
             own |= molecule_metrics(atoms, found.bonds_angstrom(positions[:, :2]), found.cell_angstrom)
@@ -122,6 +124,17 @@ def _compared(
             values[f"site_coverage_{count}_per_site"] = site_coverage(positions, places, cell, count, within)
     values["site_precision"] = site_precision(positions, places, cell, within)
     values["site_rmsd_angstrom"] = site_rmsd_angstrom(positions, places, cell)
+    return values
+
+
+def _relaxed(visits: Int[np.ndarray, " samples"], sites: Sites, settings: Mapping[str, Any]) -> Metrics:
+    """The same when every sample has gone down the map of energies to a minimum, all but its binding atom at rest."""
+    count = len(sites.energies_eV)
+    values: Metrics = {"site_precision_relaxed": (visits >= 0).mean()}
+    for each in settings["per_site"]:
+        if each * count <= len(visits):
+            name = f"site_coverage_{each}_per_site_relaxed"
+            values[name] = site_coverage_relaxed(visits, count, each)
     return values
 
 

@@ -9,6 +9,7 @@ from dig_core.evaluation.site_coverage import (
     anomalies,
     random_placement,
     site_coverage,
+    site_coverage_relaxed,
     site_precision,
     site_rmsd_angstrom,
 )
@@ -264,6 +265,14 @@ def test_sites_cover_themselves_group_by_group():
     assert site_coverage(samples, sites, HEXAGONAL, 1) == np.mean([1.0, 0.0, 0.5, 1.0])
     assert site_coverage(samples, sites, HEXAGONAL, 2) == 1.0
     assert site_coverage(samples, sites, HEXAGONAL, 1, within_angstrom=0.7) == 0.875
+
+
+def test_sites_are_covered_by_what_relaxes_to_them_group_by_group():
+    visits = np.array([0, 1, 1, 1, -1, 0, -1, -1, 1])  # the last one fills no group
+    assert site_coverage_relaxed(visits, 2, 1) == np.mean([1.0, 0.5, 0.5, 0.0])
+    assert site_coverage_relaxed(visits, 2, 2) == np.mean([1.0, 0.5])
+    with pytest.raises(ValueError, match="got 5 for each of 2 sites"):
+        site_coverage_relaxed(visits, 2, 5)
 
 
 @pytest.mark.parametrize(("cell", "per_site"), [(2 * HEXAGONAL, 1), (SKEWED * 1.5, 3), (5 * np.eye(2), 10)])
