@@ -37,10 +37,12 @@ def adsorbates_figure(
         for axes in panels.ravel():
             axes.set_axis_off()
         for row, target in zip(panels, shown, strict=True):
-            row[0].text(0.0, 1.2, target.replace("_", " "), transform=row[0].transAxes, weight="bold")
             for place, own in enumerate(first_samples(evaluations[target])):
-                _draw(row[2 * place : 2 * place + 2], slabs[target], adsorbed[target], own)
+                panels_of_site = row[2 * place : 2 * place + 2]
+                _draw(panels_of_site, placed(slabs[target], adsorbed[target], own["positions_angstrom"]))
+                panels_of_site[0].set_title(f"{own['type']}, {100 * own['share']:.0f} %", fontsize="small")
                 tables.append(_atoms(own, adsorbed[target]).assign(target=target))
+            row[0].set_title(f"{target.replace('_', ' ')}\n{row[0].get_title()}", fontsize="small")
     return figure, pandas.concat(tables, ignore_index=True)
 
 
@@ -60,14 +62,19 @@ def first_samples(arrays: Arrays) -> list[dict]:
     ]
 
 
-def _draw(panels: np.ndarray, slab: Atoms, numbers: np.ndarray, own: Mapping) -> None:
-    top = np.array([0.0, 0.0, slab.positions[:, 2].max()])
-    both = slab + Atoms(numbers, own["positions_angstrom"] + top)
+def placed(slab: Atoms, numbers: np.ndarray, positions: np.ndarray) -> Atoms:
+    """Two by two cells of the slab with one adsorbate (heights above the uppermost atom), its image nearest to the middle."""
+    cell, top = np.array(slab.cell), np.array([0.0, 0.0, slab.positions[:, 2].max()])
+    fractional = positions[0, :2] @ np.linalg.inv(cell[:2, :2])
+    to_middle = np.rint(1.0 - fractional) @ cell[:2]
+    return slab.repeat((2, 2, 1)) + Atoms(numbers, positions + top + to_middle)
+
+
+def _draw(panels: np.ndarray, both: Atoms) -> None:
     axes: Axes
     for axes, view in zip(panels, VIEWS, strict=True):
         plot_atoms(both, axes, rotation=view, show_unit_cell=0)
         axes.set_axis_off()
-    panels[0].set_title(f"{own['type']}, {100 * own['share']:.0f} %", fontsize="small")
 
 
 def _atoms(own: Mapping, numbers: np.ndarray) -> pandas.DataFrame:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from ase.build import fcc111
 
-from dig_core.plotting_adsorbates import adsorbates_figure, first_samples
+from dig_core.plotting_adsorbates import adsorbates_figure, first_samples, placed
 
 SLAB = fcc111("Cu", (2, 2, 3), vacuum=8.0, periodic=True)
 
@@ -37,10 +37,20 @@ def test_every_target_has_a_row_and_its_atoms_are_in_the_table():
         dict(zip(names, (arrays(), lone), strict=True)),
     )
     assert [axes.get_title() for axes in figure.axes if axes.get_title()] == [
-        "bridge, 50 %", "fcc, 30 %", "hcp, 10 %", "fcc, 100 %",
+        "CO on Cu\nbridge, 50 %", "fcc, 30 %", "hcp, 10 %", "NO on Cu\nfcc, 100 %",
     ]  # fmt: skip
-    assert [text.get_text() for axes in figure.axes for text in axes.texts] == ["CO on Cu", "NO on Cu"]
-    # Every panel that is drawn has all atoms.
-    assert [len(axes.patches) for axes in figure.axes[:6]] == [14] * 6
+    # Every panel that is drawn has all atoms of four cells.
+    assert [len(axes.patches) for axes in figure.axes[:6]] == [50] * 6
     assert table.groupby("target").size().to_dict() == {"CO_on_Cu": 6, "NO_on_Cu": 2}
     assert table["atomic_number"].tolist() == [6, 8] * 4
+
+
+@pytest.mark.parametrize("fractional", [[0.02, 0.03], [0.9, 0.1], [0.4, 0.6]])
+def test_adsorbates_are_moved_by_lattice_vectors_to_the_middle_of_four_cells(fractional):
+    cell = np.array(SLAB.cell)[:2, :2]
+    positions = np.array([[*np.array(fractional) @ cell, 1.0], [*np.array(fractional) @ cell, 2.2]])
+    moved = placed(SLAB, np.array([6, 8]), positions)
+    steps = (moved.positions[-2:, :2] - positions[:, :2]) @ np.linalg.inv(cell)
+    np.testing.assert_allclose(steps, np.rint(steps), atol=1e-9)
+    assert np.abs(moved.positions[-1, :2] @ np.linalg.inv(cell) - 1.0).max() <= 0.5
+    np.testing.assert_allclose(moved.positions[-2:, 2] - SLAB.positions[:, 2].max(), [1.0, 2.2])
