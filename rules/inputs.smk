@@ -240,8 +240,12 @@ def relaxed_file(wildcards):
 
 def density_file(wildcards):
     """The log densities, where the study asks for them."""
-    if CONFIG.studies[wildcards.system].density is None:
+    density = CONFIG.studies[wildcards.system].density
+    if density is None:
         return []
+    if getattr(density, "held_out_only", False):
+        if wildcards.target not in held_out_targets(wildcards.system):
+            return []
     return f"results/{wildcards.system}/{wildcards.target}/log_density.npz"
 
 

@@ -159,6 +159,7 @@ class SurfaceDensity(Settings):
         0.05, description="In nats: steps are doubled until no log density changes by more"
     )
     batch_size: PositiveInt = Field(500, description="Positions that follow their paths together")
+    held_out_only: bool = Field(False, description="Not of targets that train the network")
 
 
 class AdsorptionEvaluation(Settings):
