@@ -15,6 +15,7 @@ from dig_core.plotting import STYLE, WIDTH_IN
 Arrays = Mapping[str, np.ndarray]
 SITES = 3  # of each target
 MOST = 6  # targets, of more the first ones
+NOTHING = {"positions_angstrom": np.zeros((0, 3)), "site": -1, "type": "", "share": 0.0}
 VIEWS = ("0x,0y,0z", "-90x,0y,0z")  # from above, from the side
 
 
@@ -30,7 +31,7 @@ def adsorbates_figure(
     Returns:
         The figure, and a table of the atoms that are drawn (heights above the uppermost atom of the slab).
     """
-    shown, tables = list(evaluations)[:MOST], []
+    shown, tables = list(evaluations)[:MOST], [_atoms(NOTHING, np.zeros(0, dtype=int)).assign(target="")]
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(WIDTH_IN, 1.5 * len(shown) + 0.2), layout="constrained")
         panels = figure.subplots(len(shown), SITES * len(VIEWS), squeeze=False)

@@ -25,7 +25,7 @@ rule build_surface:
 
 
 rule map_energies:
-    """Compute the energy of the adsorbed atom over the surface; goes on where an interrupted run stopped."""
+    """Compute the energy of the adsorbate over the surface; goes on where an interrupted run stopped."""
     input:
         molecule="results/{system}/{target}/molecule.npz",
         bundled=bundled_surface_file,

@@ -557,13 +557,24 @@ def shown_in(figure):
 
 
 def parts_of(figure, *names):
-    """Figures of these names of the studies that a figure shows."""
-    return [
-        file
-        for study in CONFIG.figures.get(figure, ())
-        for name in names
-        for file in figure_files(name, f"results/{study}/figures")
-    ]
+    """Return an input function: the figures of these names, where they have them, of the studies that a figure shows."""
+
+    def files(wildcards):
+        """Of all of these studies."""
+        studies = CONFIG.figures.get(figure, ())
+        if not studies:
+            raise ValueError(
+                f"expected studies under figures.{figure} in config/config.yaml; got none. Name one there"
+            )
+        return [
+            file
+            for study in studies
+            for name in names
+            if name in study_figures(study)
+            for file in figure_files(name, f"results/{study}/figures")
+        ]
+
+    return files
 
 
 def titles_in(figure):

@@ -54,3 +54,13 @@ def test_adsorbates_are_moved_by_lattice_vectors_to_the_middle_of_four_cells(fra
     np.testing.assert_allclose(steps, np.rint(steps), atol=1e-9)
     assert np.abs(moved.positions[-1, :2] @ np.linalg.inv(cell) - 1.0).max() <= 0.5
     np.testing.assert_allclose(moved.positions[-2:, 2] - SLAB.positions[:, 2].max(), [1.0, 2.2])
+
+
+def test_a_target_without_a_sample_at_a_site_has_its_name_alone():
+    nowhere = arrays() | {"samples.sites": np.full(10, -1)}
+    figure, table = adsorbates_figure(
+        {"CO_on_Cu": SLAB}, {"CO_on_Cu": np.array([6, 8])}, {"CO_on_Cu": nowhere}
+    )
+    assert [axes.get_title().strip() for axes in figure.axes if axes.get_title()] == [
+        "CO on Cu"
+    ] and table.empty

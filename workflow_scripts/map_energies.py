@@ -1,4 +1,4 @@
-"""Compute the energy of the adsorbed atom over the cell of a surface, or go on with it."""
+"""Compute the energy of the adsorbate over the cell of a surface, or go on with it."""
 
 from pathlib import Path
 

@@ -2,7 +2,8 @@
 
 At every point of the cell where the binding atom is held the energy is that of the other coordinates q at rest, and rises about it as of springs:
 E(x, y, q) = E(x, y) + (q - q0)^T K (q - q0) / 2, with q0 and K of the point. Then exp(-E/kT) is a density over the cell, exp(-E(x, y)/kT) / sqrt(det K),
-times a normal distribution of q of covariance kT K^-1. q is the height of the binding atom, and where each other atom is from it.
+times a normal distribution of q of covariance kT K^-1. q is the height of the binding atom, and how far each other atom is from where it rests, along
+and across its bond: what is across turns the bond and leaves its length (`bonds.turned`).
 """
 
 from collections.abc import Mapping
@@ -11,6 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 from scipy.signal import resample
+
+from dig_core.bonds import turned, with_lengths
 
 
 @dataclass(frozen=True)
@@ -52,7 +55,7 @@ class EnergyMap:
         return EnergyMap(
             self.cell_angstrom,
             finer(self.energies_eV, times),
-            finer(self.rest_angstrom, times),
+            _finer_rest(self.rest_angstrom, times),
             _of_eigenvalues(np.exp, finer(stiffness, times)),
         )
 
@@ -81,17 +84,14 @@ class EnergyMap:
 MAP = tuple(EnergyMap.__dataclass_fields__)  # arrays of a file
 
 
-def turned(
-    bonds: Float[np.ndarray, "*count 3"], moved: Float[np.ndarray, "*count 3"]
-) -> Float[np.ndarray, "*count 3"]:
-    """Bonds whose ends have moved: what is along a bond lengthens it, what is across turns it.
-
-    The same as their sum to first order; but springs that let an atom far to the side would lengthen its bond.
-    """
-    lengths = np.linalg.norm(bonds, axis=-1, keepdims=True)
-    along = (bonds * moved).sum(axis=-1, keepdims=True) / lengths
-    across = bonds * (1.0 - along / lengths) + moved
-    return (lengths + along) * across / np.linalg.norm(across, axis=-1, keepdims=True)
+def _finer_rest(
+    rest: Float[np.ndarray, "first second free"], times: int
+) -> Float[np.ndarray, "more_first more_second free"]:
+    """Heights, and bonds whose lengths are interpolated by themselves: between bonds that lean in different ways there is none that is shorter."""
+    bonds = rest[..., 1:].reshape(*rest.shape[:2], -1, 3)
+    lengths = finer(np.linalg.norm(bonds, axis=-1, keepdims=True), times)
+    ends = with_lengths(finer(bonds, times), lengths)
+    return np.concatenate([finer(rest[..., :1], times), ends.reshape(*ends.shape[:2], -1)], axis=-1)
 
 
 def _of_eigenvalues(function, matrices: Float[np.ndarray, "*shape n n"]) -> Float[np.ndarray, "*shape n n"]:

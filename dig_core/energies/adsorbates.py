@@ -15,6 +15,8 @@ from ase.data import covalent_radii
 from ase.optimize import BFGS
 from jaxtyping import Float, Int
 
+from dig_core.bonds import forces_of_turning, turned
+
 GUESS_ANGSTROM = 1.5  # height of the binding atom at which the search begins
 ASKEW = (0.1, 0.05)  # Angstrom, of the other atoms at the start, as upright ones may stand on a saddle
 FORCE_EV_PER_ANGSTROM = 0.02  # molecules lean over by small forces
@@ -23,6 +25,7 @@ STRETCH = 0.1  # Angstrom, over which the stiffness is measured: about as far as
 SOFTEST = (
     0.25  # eV/Angstrom^2: softer springs, which steps of STRETCH cannot tell from none, count as this stiff
 )
+BROKEN = 1.3  # times as long as radii say
 LOWEST, HIGHEST = -2.0, 4.0  # Angstrom above the uppermost atom of the slab
 
 
@@ -68,8 +71,10 @@ class Adsorbate:
     def at_rest(self, plane: Float[np.ndarray, "2"]) -> AtRest:
         """Over a point of the plane.
 
+        Springs softer than SOFTEST, or of a dome as flat, count as SOFTEST: what leans to and fro between two sides that are nearly alike.
+
         Raises:
-            ValueError: there is none between LOWEST and HIGHEST, or the energy is no minimum there.
+            ValueError: there is none between LOWEST and HIGHEST, the energy is no minimum there, or the molecule has turned over or come apart.
         """
         found = self._searched(plane)
         values, modes = np.linalg.eigh(self._stiffness(plane, found))
@@ -81,7 +86,9 @@ class Adsorbate:
         energy, left = self.energy_and_forces(plane, found)
         # What is left of the forces is taken off as by springs.
         last = np.linalg.solve(stiffness, left)
-        return AtRest(energy - 0.5 * left @ last, found + last, stiffness)
+        ends = turned(found[1:].reshape(-1, 3), last[1:].reshape(-1, 3))
+        rest = np.concatenate([found[:1] + last[:1], ends.ravel()])
+        return AtRest(energy - 0.5 * left @ last, rest, stiffness)
 
     def _searched(self, plane: Float[np.ndarray, "2"]) -> Float[np.ndarray, " free"]:
         atoms, count = self.placed(plane, self.start), len(self.slab)
@@ -101,6 +108,11 @@ class Adsorbate:
                 f"expected {self.symbols} at rest over {np.round(plane, 2).tolist()} Angstrom in {STEPS} steps; got larger forces. Choose another adsorbate or calculator"
             )
         others = atoms.positions[count + 1 :] - atoms.positions[count]
+        usual = covalent_radii[self.numbers[0]] + covalent_radii[self.numbers[1:]]
+        if (np.linalg.norm(others, axis=1) > BROKEN * usual).any() or (others[:, 2] < 0).any():
+            raise ValueError(
+                f"expected {self.symbols} whole and on its first atom over {np.round(plane, 2).tolist()} Angstrom; got others at {np.round(others, 2).tolist()} from it. Choose another adsorbate or calculator"
+            )
         return np.concatenate([[height], others.ravel()])
 
     @property
@@ -111,9 +123,21 @@ class Adsorbate:
     def _stiffness(
         self, plane: Float[np.ndarray, "2"], free: Float[np.ndarray, " free"]
     ) -> Float[np.ndarray, "free free"]:
-        """By central differences of the forces, in eV/Angstrom^2."""
+        """By central differences of the forces, in eV/Angstrom^2; bonds turn, so that what is across them does not lengthen them."""
         rows = []
         for step in STRETCH * np.eye(len(free)):
-            ahead, behind = (self.energy_and_forces(plane, free + sign * step)[1] for sign in (1, -1))
+            ahead, behind = (self._forces_on_steps(plane, free, sign * step) for sign in (1, -1))
             rows.append((behind - ahead) / (2 * STRETCH))
         return 0.5 * (np.array(rows) + np.array(rows).T)
+
+    def _forces_on_steps(
+        self,
+        plane: Float[np.ndarray, "2"],
+        free: Float[np.ndarray, " free"],
+        step: Float[np.ndarray, " free"],
+    ) -> Float[np.ndarray, " free"]:
+        bonds, moved = free[1:].reshape(-1, 3), step[1:].reshape(-1, 3)
+        ends = turned(bonds, moved)
+        _, forces = self.energy_and_forces(plane, np.concatenate([free[:1] + step[:1], ends.ravel()]))
+        own = forces_of_turning(bonds, moved, forces[1:].reshape(-1, 3))
+        return np.concatenate([forces[:1], own.ravel()])

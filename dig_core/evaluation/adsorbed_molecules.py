@@ -1,7 +1,7 @@
 """Whether molecules on a surface are whole, and stand on the right end; cells and positions as in `surface_cells`."""
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 
 from dig_core.evaluation.surface_cells import Cell, require_some, shortest
 
@@ -15,6 +15,17 @@ def whole(
     """With the nearest images of all atoms to the first."""
     first = positions[:, :1]
     return first + shortest(positions - first, cell)
+
+
+def standing(
+    positions: Float[np.ndarray, "samples atoms 3"],
+    bonds_angstrom: Float[np.ndarray, "samples bonds"],
+    cell: Cell,
+) -> Bool[np.ndarray, " samples"]:
+    """Whether each molecule is whole, and its binding atom the lowest; arguments as in `molecule_metrics`."""
+    apart = shortest(positions[:, 1:] - positions[:, :1], cell)
+    is_whole = np.linalg.norm(apart, axis=-1) <= BROKEN * bonds_angstrom
+    return (is_whole & (apart[..., 2] > 0)).all(axis=1)
 
 
 def molecule_metrics(

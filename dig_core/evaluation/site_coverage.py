@@ -5,6 +5,8 @@ from jaxtyping import Bool, Float, Int
 
 from dig_core.evaluation.surface_cells import Cell, distances, nearest_site, require_some
 
+DESORBED_ABOVE, BURIED_BELOW = 3.5, -0.5  # Angstrom from the uppermost layer
+
 
 def site_coverage(
     samples: Float[np.ndarray, "samples 3"],
@@ -73,8 +75,8 @@ def site_rmsd_angstrom(
 def anomalies(
     heights_angstrom: Float[np.ndarray, " samples"],
     top_height_angstrom: float,
-    desorbed_above_angstrom: float = 3.5,
-    buried_below_angstrom: float = -0.5,
+    desorbed_above_angstrom: float = DESORBED_ABOVE,
+    buried_below_angstrom: float = BURIED_BELOW,
 ) -> dict[str, float]:
     """`desorbed_fraction`, `buried_fraction`: shares of samples too far above and below the uppermost layer.
 

@@ -199,6 +199,15 @@ class AdsorptionStudy(Settings):
         return self
 
     @model_validator(mode="after")
+    def _some_density_is_wanted(self) -> Self:
+        held_out = any(target.held_out for target in self.targets.values())
+        if self.density and self.density.held_out_only and not held_out:
+            raise ValueError(
+                "expected a target that is held out with density.held_out_only; got none. Leave `density` out, or hold one out"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _some_targets_train(self) -> Self:
         if all(target.held_out for target in self.targets.values()):
             raise ValueError(

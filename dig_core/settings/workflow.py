@@ -25,7 +25,7 @@ class Workflow(Settings):
     studies: tuple[Name, ...] = Field(min_length=1, description="Studies, names of files in config/systems")
     figures: dict[Literal["figure_2a", "figure_2b", "figure_4", "figure_5"], tuple[Name, ...]] = Field(
         description="Figure: studies that it shows, of landscapes (2a), of known structures (2b), of adsorption (4) or of crystals (5)."
-        " Where one other than 2a shows a study that is not listed under studies, it is made only when it is asked for"
+        " Where 2b shows a study that is not listed under studies, it is made only when it is asked for; 4 and 5 are the figures of their studies"
     )
     comparisons: dict[Literal["table_pidp", "table_stabilisers"], Comparison] = Field(
         {}, description="Table: studies that it compares; made only when the table is asked for"

@@ -10,10 +10,11 @@ from ase import Atoms
 from jaxtyping import Float, Int
 from scipy.linalg import block_diag
 
+from dig_core.bonds import with_lengths
 from dig_core.data.energy_maps import EnergyMap
 from dig_core.data.slabs import cell_in_plane
 from dig_core.data.surface_symmetry import distinct_points, symmetry_operations
-from dig_core.energies.adsorbates import Adsorbate, AtRest
+from dig_core.energies.adsorbates import SOFTEST, STRETCH, Adsorbate, AtRest
 from dig_core.energies.ase import calculator
 from dig_core.files import load_arrays, save_arrays
 from dig_core.runtime import fingerprint, progress, stoppable
@@ -55,7 +56,8 @@ def energy_map(
     cell, points, operations = cell_in_plane(slab), grid(settings["points"]), symmetry_operations(slab)
     distinct = points[distinct_points(points, operations, SAME)[0]]
     adsorbate = Adsorbate(slab, numbers, calculator(settings["calculator"], {}))
-    mark = fingerprint(json.dumps(dict(settings), sort_keys=True), numbers.tobytes(), *_bytes_of(slab))
+    method = dict(settings) | {"stretch": STRETCH, "softest": SOFTEST}
+    mark = fingerprint(json.dumps(method, sort_keys=True), numbers.tobytes(), *_bytes_of(slab))
     found = _done(partial, mark)
 
     def save() -> None:
@@ -86,6 +88,8 @@ def over_cell(
     free = found.rest_angstrom.shape[1]
     counts, energies = np.zeros(points**2), np.zeros(points**2)
     rest, stiffness = np.zeros((points**2, free)), np.zeros((points**2, free, free))
+    lengths = np.linalg.norm(found.rest_angstrom[:, 1:].reshape(len(places), -1, 3), axis=-1)
+    bonds = np.zeros((points**2, free // 3))
     for rotation, translation in operations:
         steps = (places @ rotation.T + translation) * points
         on_grid = (np.abs(steps - np.rint(steps)) < SAME * points).all(axis=1)
@@ -94,15 +98,24 @@ def over_cell(
         np.add.at(counts, numbers, 1.0)
         np.add.at(energies, numbers, found.energy_eV[on_grid])
         np.add.at(rest, numbers, found.rest_angstrom[on_grid] @ turn)
+        np.add.at(bonds, numbers, lengths[on_grid])
         np.add.at(stiffness, numbers, turn.T @ found.stiffness_eV_per_angstrom2[on_grid] @ turn)
     shape = (points, points)
     energies = (energies / counts).reshape(shape)
     return EnergyMap(
         cell,
         energies - energies.min(),
-        (rest / counts[:, None]).reshape(*shape, free),
+        _as_long(rest / counts[:, None], bonds / counts[:, None]).reshape(*shape, free),
         (stiffness / counts[:, None, None]).reshape(*shape, free, free),
     )
+
+
+def _as_long(
+    rest: Float[np.ndarray, "points free"], lengths: Float[np.ndarray, "points bonds"]
+) -> Float[np.ndarray, "points free"]:
+    """With bonds of these lengths, as means of bonds that lean to different sides are shorter."""
+    ends = with_lengths(rest[:, 1:].reshape(len(rest), -1, 3), lengths[..., None])
+    return np.concatenate([rest[:, :1], ends.reshape(len(rest), -1)], axis=1)
 
 
 def _turn(

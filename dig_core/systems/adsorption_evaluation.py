@@ -14,8 +14,10 @@ from scipy.stats import spearmanr
 
 from dig_core.data.adsorbates import heuristic_sites
 from dig_core.data.energy_maps import EnergyMap
-from dig_core.evaluation.adsorbed_molecules import molecule_metrics
+from dig_core.evaluation.adsorbed_molecules import molecule_metrics, standing
 from dig_core.evaluation.site_coverage import (
+    BURIED_BELOW,
+    DESORBED_ABOVE,
     anomalies,
     random_placement,
     site_coverage,
@@ -60,10 +62,13 @@ def evaluate(
         positions = atoms[:, 0]
         own = _compared(positions, sites, found.cell_angstrom, settings)
         visits = visited(positions, where, found.cell_angstrom)
-        own |= _occupied(visits, sites, shares) | _relaxed(visits, sites, settings)
-        own |= anomalies(positions[:, 2], 0.0)
+        own |= _occupied(visits, sites, shares) | anomalies(positions[:, 2], 0.0)
+        bound = (positions[:, 2] > BURIED_BELOW) & (positions[:, 2] < DESORBED_ABOVE)
         if atoms.shape[1] > 1:
-            own |= molecule_metrics(atoms, found.bonds_angstrom(positions[:, :2]), found.cell_angstrom)
+            bonds = found.bonds_angstrom(positions[:, :2])
+            own |= molecule_metrics(atoms, bonds, found.cell_angstrom)
+            bound &= standing(atoms, bonds, found.cell_angstrom)
+        own |= _relaxed(np.where(bound, visits, -1), sites, settings)
         metrics |= {f"{name}{ending}": float(value) for name, value in own.items()}
     own_sites = visited(series[SAMPLES][:, 0], where, found.cell_angstrom)
     shown = {f"map.{name}": values for name, values in vars(found).items()}
@@ -128,7 +133,7 @@ def _compared(
 
 
 def _relaxed(visits: Int[np.ndarray, " samples"], sites: Sites, settings: Mapping[str, Any]) -> Metrics:
-    """The same when every sample has gone down the map of energies to a minimum, all but its binding atom at rest."""
+    """The same when every sample that is bound has gone down the map of energies to a minimum, all but its binding atom at rest."""
     count = len(sites.energies_eV)
     values: Metrics = {"site_precision_relaxed": (visits >= 0).mean()}
     for each in settings["per_site"]:

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from dig_core.data.energy_maps import EnergyMap, finer, turned
+from dig_core.data.energy_maps import EnergyMap, finer
 
 CELL = np.array([[2.6, 0.0], [1.3, 1.3 * math.sqrt(3)]])
 POINTS, KT = 24, 0.17
@@ -95,9 +95,28 @@ def test_molecules_are_drawn_with_the_covariance_of_their_springs():
     np.testing.assert_allclose(weights, plain, atol=1e-9)
 
 
-def test_what_moves_an_atom_to_the_side_turns_its_bond_and_leaves_its_length():
-    bond = np.array([0.0, 0.0, 1.2])
-    assert np.linalg.norm(turned(bond, np.array([0.5, -0.3, 0.0]))) == pytest.approx(1.2)
-    assert np.linalg.norm(turned(bond, np.array([0.5, -0.3, 0.1]))) == pytest.approx(1.3)
-    small = 1e-5 * np.array([1.0, 2.0, 3.0])
-    np.testing.assert_allclose(turned(bond, small), bond + small, atol=1e-9)
+def test_lengths_of_bonds_survive_where_they_lean_to_different_sides():
+    """Bonds as long everywhere, whose directions go around: no point of a finer map has others."""
+    own = map_of_molecules()
+    first, second = np.meshgrid(*[2 * np.pi * np.arange(POINTS) / POINTS] * 2, indexing="ij")
+    lean, around = 0.7 * np.sign(np.cos(2 * first)), 3 * second
+    ends = 1.15 * np.stack(
+        [np.sin(lean) * np.cos(around), np.sin(lean) * np.sin(around), np.cos(lean)], axis=-1
+    )
+    rest = np.concatenate([own.rest_angstrom[..., :1], ends], axis=-1)
+    more = EnergyMap(CELL, own.energies_eV, rest, own.stiffness_eV_per_angstrom2).finer(4)
+    np.testing.assert_allclose(np.linalg.norm(more.rest_angstrom[..., 1:], axis=-1), 1.15, atol=1e-9)
+
+
+def test_warm_molecules_have_bonds_of_the_lengths_that_their_springs_say():
+    """However far they lean: springs across them are soft."""
+    own, kT = map_of_molecules(), 0.1
+    rest = own.rest_angstrom.copy()
+    rest[..., 1:] = [0.0, 0.0, 1.1]
+    springs = np.zeros((POINTS, POINTS, 4, 4)) + np.diag([8.0, 1.0, 0.7, 80.0])
+    drawn = EnergyMap(CELL, own.energies_eV, rest, springs).drawn(40_000, kT, np.random.default_rng(2))
+    bonds = drawn[:, 1] - drawn[:, 0]
+    lengths = np.linalg.norm(bonds, axis=1)
+    assert lengths.mean() == pytest.approx(1.1, abs=1e-3)
+    assert lengths.std() == pytest.approx(np.sqrt(kT / 80.0), rel=0.02)
+    assert np.abs(bonds[:, 0] / bonds[:, 2]).mean() == pytest.approx(np.sqrt(2 * kT / np.pi) / 1.1, rel=0.1)

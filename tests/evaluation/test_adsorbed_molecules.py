@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from dig_core.evaluation.adsorbed_molecules import molecule_metrics, whole
+from dig_core.evaluation.adsorbed_molecules import molecule_metrics, standing, whole
 
 CELL = np.array([[5.0, 0.0], [2.5, 4.3]])
 
@@ -16,6 +16,7 @@ def test_upright_turned_and_broken_molecules_are_counted():
     positions = np.stack([first, first + apart + np.pad(images, ((0, 0), (0, 1)))], axis=1)
     found = molecule_metrics(positions, np.full((4, 1), 1.15), CELL)
     errors = np.abs(np.linalg.norm(apart, axis=1) - 1.15)
+    assert standing(positions, np.full((4, 1), 1.15), CELL).tolist() == [True, False, True, False]
     assert found["right_end_down_fraction"] == 0.75 and found["dissociated_fraction"] == 0.25
     assert found["bond_error_median_angstrom"] == pytest.approx(np.median(errors))
     assert found["bond_error_p95_angstrom"] == pytest.approx(np.quantile(errors, 0.95))

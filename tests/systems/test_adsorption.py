@@ -98,6 +98,7 @@ def test_draws_from_the_map_are_as_good_as_its_noise_floor_and_better_than_anywh
     high = {"positions_angstrom": drawn["positions_angstrom"] + [0.0, 0.0, 5.0]}
     lost, _ = evaluate(high, arrays(), energies(), EVALUATION | {"kT_eV": 0.1})
     assert lost["desorbed_fraction"] == 1.0 and lost["site_precision"] == 0.0
+    assert lost["site_precision_relaxed"] == lost["site_coverage_10_per_site_relaxed"] == 0.0
 
 
 def test_a_density_that_follows_the_energies_is_told_from_one_that_does_not():
@@ -155,7 +156,7 @@ def test_molecules_have_numbers_of_their_own():
     assert drawn.shape == (count, 2, 3) and metrics["right_end_down_fraction"] > 0.99
     assert metrics["bond_within_0.1_angstrom_fraction"] > 0.99 and metrics["dissociated_fraction"] == 0.0
     over, _ = evaluate({"positions_angstrom": drawn[:, ::-1]}, target, own, EVALUATION | {"kT_eV": 0.086})
-    assert over["right_end_down_fraction"] < 0.01
+    assert over["right_end_down_fraction"] < 0.01 and over["site_precision_relaxed"] < 0.01
 
 
 def test_a_slab_without_a_lattice_constant_has_that_of_the_calculator():
