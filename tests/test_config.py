@@ -279,7 +279,7 @@ def test_mistake_gives_one_line(tmp_path, path, value, told):
         (
             "data.bundled",
             "nowhere",
-            ["data.bundled", "expected one of ['chignolin', 'peptides']", "Write null"],
+            ["data.bundled", "'chignolin', 'peptides']", "Write null"],
         ),
         ("data.constraints", "all_bonds", ["data.constraints", "'all_bonds'"]),
         ("data.replicas", 1, ["data.replicas", "greater than or equal to 2"]),

@@ -551,7 +551,7 @@ def test_bundled_replicas_of_proteins_are_read_and_not_simulated(workflow):
     )
     assert jobs(snakemake(workflow, "-n", *alone, "--", "own"))["simulate"] == 2
     study.write_text("based_on: peptides\ndata: {bundled: peptide}\n")
-    assert "expected one of ['chignolin', 'peptides']; got 'peptide'. Did you mean" in snakemake(
+    assert "'chignolin', 'peptides']; got 'peptide'. Did you mean" in snakemake(
         workflow, "-n", *alone, "--", "own", status=1
     )
 
