@@ -25,6 +25,7 @@ STRETCH = 0.1  # Angstrom, over which the stiffness is measured: about as far as
 SOFTEST = (
     0.25  # eV/Angstrom^2: softer springs, which steps of STRETCH cannot tell from none, count as this stiff
 )
+SADDLE = -1.0  # eV/Angstrom^2: a spring of less is no minimum; potentials are rough by a few meV over STRETCH
 BROKEN = 1.3  # times as long as radii say
 LOWEST, HIGHEST = -2.0, 4.0  # Angstrom above the uppermost atom of the slab
 
@@ -71,14 +72,14 @@ class Adsorbate:
     def at_rest(self, plane: Float[np.ndarray, "2"]) -> AtRest:
         """Over a point of the plane.
 
-        Springs softer than SOFTEST, or of a dome as flat, count as SOFTEST: what leans to and fro between two sides that are nearly alike.
+        Springs softer than SOFTEST, down to SADDLE, count as SOFTEST: what leans to and fro over a rough bottom.
 
         Raises:
             ValueError: there is none between LOWEST and HIGHEST, the energy is no minimum there, or the molecule has turned over or come apart.
         """
         found = self._searched(plane)
         values, modes = np.linalg.eigh(self._stiffness(plane, found))
-        if values[0] < -SOFTEST:
+        if values[0] < SADDLE:
             raise ValueError(
                 f"expected a minimum of the energy with the binding atom at {np.round(plane, 2).tolist()} Angstrom; got a saddle at a height of {found[0]:.2f}. Choose another adsorbate or calculator"
             )

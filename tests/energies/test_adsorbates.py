@@ -85,8 +85,8 @@ def _dome(self, atoms=None, properties=None, system_changes=all_changes):
     Calculator.calculate(self, atoms, properties, system_changes)
     away = self.atoms.positions[1, 2] - 3.5
     forces = np.zeros((2, 3))
-    forces[1, 2] = away
-    self.results = {"energy": -0.5 * away**2, "forces": forces}
+    forces[1, 2] = 2.0 * away
+    self.results = {"energy": -(away**2), "forces": forces}
 
 
 class Stiff(Springs):
