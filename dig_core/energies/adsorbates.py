@@ -67,7 +67,8 @@ class Adsorbate:
         """In eV, and -dE/d of the free coordinates in eV/Angstrom: the height moves all atoms."""
         atoms = self.placed(plane, free)
         forces = atoms.get_forces()[len(self.slab) :]
-        return atoms.get_potential_energy(), np.concatenate([[forces[:, 2].sum()], forces[1:].ravel()])
+        free_forces = np.concatenate([[forces[:, 2].sum()], forces[1:].ravel()]).astype(np.float64)
+        return float(atoms.get_potential_energy()), free_forces
 
     def at_rest(self, plane: Float[np.ndarray, "2"]) -> AtRest:
         """Over a point of the plane.

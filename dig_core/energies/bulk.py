@@ -26,7 +26,7 @@ def scale_at_rest(crystal: Atoms, calculator: BaseCalculator) -> float:
         strained = crystal.copy()
         strained.set_cell(scale * touching * crystal.cell, scale_atoms=True)
         strained.calc = calculator
-        return strained.get_potential_energy()
+        return float(strained.get_potential_energy())
 
     found = minimize_scalar(energy, bounds=RANGE, method="bounded", options={"xatol": ACCURACY})
     if min(found.x - RANGE[0], RANGE[1] - found.x) < 10 * ACCURACY:
