@@ -81,8 +81,8 @@ class Adsorbate:
         found = self._searched(plane)
         values, modes = np.linalg.eigh(self._stiffness(plane, found))
         if values[0] < SADDLE:
-            raise ValueError(
-                f"expected a minimum of the energy with the binding atom at {np.round(plane, 2).tolist()} Angstrom; got a saddle at a height of {found[0]:.2f}. Choose another adsorbate or calculator"
+            raise self._refused(
+                plane, "at a minimum of the energy", f"a saddle at a height of {found[0]:.2f}"
             )
         stiffness = (modes * values.clip(min=SOFTEST)) @ modes.T
         energy, left = self.energy_and_forces(plane, found)
@@ -96,31 +96,27 @@ class Adsorbate:
         atoms, count = self.placed(plane, self.start), len(self.slab)
         atoms.set_constraint([FixAtoms(range(count)), FixedLine([count], [0, 0, 1])])
         search = BFGS(atoms, logfile=None, maxstep=LONGEST_STEP)
-        top = self.slab.positions[:, 2].max()
-        at_rest = False
+        top, at_rest = self.slab.positions[:, 2].max(), False
         for at_rest in search.irun(fmax=FORCE_EV_PER_ANGSTROM, steps=STEPS):  # noqa: B007
             height = atoms.positions[count, 2] - top
             if not LOWEST < height < HIGHEST:
                 where = "falls into the slab" if height < HIGHEST else "is not bound"
-                raise ValueError(
-                    f"expected a height at which {self.symbols} is at rest over {np.round(plane, 2).tolist()} Angstrom; got none: it {where}. Choose another adsorbate or calculator"
-                )
+                raise self._refused(plane, "at rest", f"none: it {where}")
         if not at_rest:
-            raise ValueError(
-                f"expected {self.symbols} at rest over {np.round(plane, 2).tolist()} Angstrom in {STEPS} steps; got larger forces. Choose another adsorbate or calculator"
-            )
-        others = atoms.positions[count + 1 :] - atoms.positions[count]
-        usual = covalent_radii[self.numbers[0]] + covalent_radii[self.numbers[1:]]
-        if (np.linalg.norm(others, axis=1) > BROKEN * usual).any() or (others[:, 2] < 0).any():
-            raise ValueError(
-                f"expected {self.symbols} whole and on its first atom over {np.round(plane, 2).tolist()} Angstrom; got others at {np.round(others, 2).tolist()} from it. Choose another adsorbate or calculator"
-            )
-        return np.concatenate([[height], others.ravel()])
+            raise self._refused(plane, f"at rest in {STEPS} steps", "larger forces")
+        bonds = atoms.positions[count + 1 :] - atoms.positions[count]
+        self._expect_standing(plane, bonds)
+        return np.concatenate([[height], bonds.ravel()])
 
-    @property
-    def symbols(self) -> str:
-        """The formula, as it is written in the settings."""
-        return str(Atoms(self.numbers).symbols)
+    def _expect_standing(self, plane: Float[np.ndarray, "2"], bonds: Float[np.ndarray, "bonds 3"]) -> None:
+        usual = covalent_radii[self.numbers[0]] + covalent_radii[self.numbers[1:]]
+        if (np.linalg.norm(bonds, axis=1) > BROKEN * usual).any() or (bonds[:, 2] < 0).any():
+            told = f"others at {np.round(bonds, 2).tolist()} from it"
+            raise self._refused(plane, "whole and on its first atom", told)
+
+    def _refused(self, plane: Float[np.ndarray, "2"], wanted: str, got: str) -> ValueError:
+        where = f"{Atoms(self.numbers).symbols} {wanted} over {np.round(plane, 2).tolist()} Angstrom"
+        return ValueError(f"expected {where}; got {got}. Choose another adsorbate or calculator")
 
     def _stiffness(
         self, plane: Float[np.ndarray, "2"], free: Float[np.ndarray, " free"]
