@@ -326,6 +326,7 @@ def test_dry_run_of_adsorption(workflow):
     assert again["prepare_adsorption"] == again["train"] == 1 and "map_energies" not in again
     edit(study, "density: {tolerance: 0.1}", "density: {tolerance: 0.1, held_out_only: true}")
     assert jobs(snakemake(workflow, "-n", "adsorption_tiny"))["map_density"] == 1
+    edit(study, ", held_out_only: true", "")
     edit(study, "lattice_angstrom: 4.06}, held_out: true}", "lattice_angstrom: 4.06}}")
     again = jobs(snakemake(workflow, "-n", "adsorption_tiny"))
     assert again["train"] == 1 and not {"build_surface", "map_energies"} & set(again)
