@@ -69,9 +69,7 @@ def test_on_a_metal_forces_vanish_and_second_differences_of_the_energy_are_the_s
 
 
 def test_what_is_not_bound_or_falls_in_or_stands_on_a_saddle_is_told():
-    with pytest.raises(
-        ValueError, match=r"C at rest over \[1.7, 0.4\] Angstrom; got none: it is not bound"
-    ):
+    with pytest.raises(ValueError, match=r"C at rest over \[1.7, 0.4\] Angstrom; got none: it is not bound"):
         adsorbate(6, slope=-40.0).at_rest(HERE)
     with pytest.raises(ValueError, match=r"CO at rest .* it falls into the slab"):
         adsorbate(6, 8, slope=60.0).at_rest(HERE)
