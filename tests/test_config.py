@@ -279,7 +279,11 @@ def test_mistake_gives_one_line(tmp_path, path, value, told):
         (
             "data.bundled",
             "nowhere",
-            ["data.bundled", "'chignolin', 'peptides']", "Write null"],
+            [
+                "data.bundled",
+                "expected one of ['adsorption', 'adsorption_co', 'chignolin', 'peptides']",
+                "Write null",
+            ],
         ),
         ("data.constraints", "all_bonds", ["data.constraints", "'all_bonds'"]),
         ("data.replicas", 1, ["data.replicas", "greater than or equal to 2"]),

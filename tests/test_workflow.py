@@ -552,9 +552,8 @@ def test_bundled_replicas_of_proteins_are_read_and_not_simulated(workflow):
     )
     assert jobs(snakemake(workflow, "-n", *alone, "--", "own"))["simulate"] == 2
     study.write_text("based_on: peptides\ndata: {bundled: peptide}\n")
-    assert "'chignolin', 'peptides']; got 'peptide'. Did you mean" in snakemake(
-        workflow, "-n", *alone, "--", "own", status=1
-    )
+    told = "expected one of ['adsorption', 'adsorption_co', 'chignolin', 'peptides']; got 'peptide'. Did you mean"
+    assert told in snakemake(workflow, "-n", *alone, "--", "own", status=1)
 
 
 def test_a_run_its_report_and_what_runs_again(workflow):

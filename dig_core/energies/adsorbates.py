@@ -47,10 +47,14 @@ class Adsorbate:
     calculator: BaseCalculator
 
     @property
+    def usual_bonds(self) -> Float[np.ndarray, " bonds"]:
+        """How long radii say they are, in Angstrom."""
+        return covalent_radii[self.numbers[0]] + covalent_radii[self.numbers[1:]]
+
+    @property
     def start(self) -> Float[np.ndarray, " free"]:
         """Upright but for a little, bonds as long as radii say."""
-        bonds = covalent_radii[self.numbers[0]] + covalent_radii[self.numbers[1:]]
-        others = np.column_stack([np.tile(ASKEW, (len(bonds), 1)), bonds])
+        others = np.column_stack([np.tile(ASKEW, (len(self.numbers) - 1, 1)), self.usual_bonds])
         return np.concatenate([[GUESS_ANGSTROM], others.ravel()])
 
     def placed(self, plane: Float[np.ndarray, "2"], free: Float[np.ndarray, " free"]) -> Atoms:
@@ -109,8 +113,7 @@ class Adsorbate:
         return np.concatenate([[height], bonds.ravel()])
 
     def _expect_standing(self, plane: Float[np.ndarray, "2"], bonds: Float[np.ndarray, "bonds 3"]) -> None:
-        usual = covalent_radii[self.numbers[0]] + covalent_radii[self.numbers[1:]]
-        if (np.linalg.norm(bonds, axis=1) > BROKEN * usual).any() or (bonds[:, 2] < 0).any():
+        if (np.linalg.norm(bonds, axis=1) > BROKEN * self.usual_bonds).any() or (bonds[:, 2] < 0).any():
             told = f"others at {np.round(bonds, 2).tolist()} from it"
             raise self._refused(plane, "whole and on its first atom", told)
 

@@ -36,9 +36,9 @@ def test_adsorbates_are_bound_and_whole_everywhere(name, target):
     np.testing.assert_allclose(found.cell_angstrom, arrays["lattice_angstrom"][:2, :2], atol=1e-9)
 
 
-@pytest.mark.parametrize("target", ["CO_on_Ni"])
-def test_one_of_them_is_what_the_rules_make_again(target, tmp_path):
-    study, kept = STUDIES["adsorption_co"], load_arrays(BUNDLED / f"adsorption_co/{target}.npz")
+@pytest.mark.parametrize(("name", "target"), [("adsorption_co", "CO_on_Ni"), ("adsorption", "O_on_Cu")])
+def test_one_of_them_is_what_the_rules_make_again(name, target, tmp_path):
+    study, kept = STUDIES[name], load_arrays(BUNDLED / f"{name}/{target}.npz")
     settings = plain(study)
     arrays = build(settings["targets"][target], settings["data"])
     np.testing.assert_allclose(arrays["slab_angstrom"], kept["slab_angstrom"], atol=0.01)
