@@ -6,7 +6,7 @@ is, is where its binding atom is.
 """
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -36,6 +36,24 @@ AROUND_ANGSTROM = 0.1  # of the mean height of the sites, of atoms that are put 
 FINER = 4  # times as many points of the map, on which sites are found
 
 
+class Reference(NamedTuple):
+    """What the map of energies says of a surface: its sites, the site of every point, and the shares of all sites."""
+
+    found: EnergyMap
+    sites: Sites
+    basins: Int[np.ndarray, "first second"]
+    shares: Float[np.ndarray, " sites"]
+
+    @classmethod
+    def of(cls, found: EnergyMap, settings: Mapping[str, Any]) -> "Reference":
+        """Of a map with points near enough to find its minima."""
+        cell = found.cell_angstrom
+        sites = minima(found.energies_eV, found.heights_angstrom, cell, settings["window_eV"])
+        where = basins(found.energies_eV, sites.positions_angstrom, cell)
+        shares = populations(found.log_weights(settings["kT_eV"]), where, len(sites.energies_eV))
+        return cls(found, sites, where, shares)
+
+
 def evaluate(
     samples: Arrays,
     arrays: Arrays,
@@ -52,41 +70,56 @@ def evaluate(
         density: what `adsorption_density.density_map` has found at the points of the map of energies.
     """
     kT_eV = settings["kT_eV"]
-    found = EnergyMap.of(energies).finer(FINER)
-    sites = minima(found.energies_eV, found.heights_angstrom, found.cell_angstrom, settings["window_eV"])
-    where = basins(found.energies_eV, sites.positions_angstrom, found.cell_angstrom)
-    shares = populations(found.log_weights(kT_eV), where, len(sites.energies_eV))
-    metrics: Metrics = {"samples": len(samples["positions_angstrom"]), "sites": len(sites.energies_eV)}
-    series = _series(samples, arrays, found, sites, settings)
-    for ending, atoms in series.items():
-        positions = atoms[:, 0]
-        own = _compared(positions, sites, found.cell_angstrom, settings)
-        visits = visited(positions, where, found.cell_angstrom)
-        own |= _occupied(visits, sites, shares) | anomalies(positions[:, 2], 0.0)
-        bound = (positions[:, 2] > BURIED_BELOW) & (positions[:, 2] < DESORBED_ABOVE)
-        if atoms.shape[1] > 1:
-            bonds = found.bonds_angstrom(positions[:, :2])
-            own |= molecule_metrics(atoms, bonds, found.cell_angstrom)
-            bound &= standing(atoms, bonds, found.cell_angstrom)
-        own |= _relaxed(np.where(bound, visits, -1), sites, settings)
-        metrics |= {f"{name}{ending}": float(value) for name, value in own.items()}
-    own_sites = visited(series[SAMPLES][:, 0], where, found.cell_angstrom)
-    shown = {f"map.{name}": values for name, values in vars(found).items()}
-    shown |= {
-        "sites.positions_angstrom": sites.positions_angstrom,
-        "sites.energies_eV": sites.energies_eV,
-        "sites.populations": shares,
-        "sites.sampled": _shares(own_sites, len(shares))[1:],
-        "sites.types": np.array(_types(sites, arrays, found.cell_angstrom)),
-        "samples.positions_angstrom": series[SAMPLES],
-        "samples.sites": own_sites,
+    reference = Reference.of(EnergyMap.of(energies).finer(FINER), settings)
+    series = _series(samples, arrays, reference, settings)
+    metrics: Metrics = {
+        "samples": len(samples["positions_angstrom"]),
+        "sites": len(reference.sites.energies_eV),
     }
+    for ending, positions in series.items():
+        own = _numbers(positions, reference, settings)
+        metrics |= {f"{name}{ending}": float(value) for name, value in own.items()}
+    shown = _shown(series[SAMPLES], arrays, reference)
     if density is not None:
         metrics |= _likely(density, energies, settings["window_eV"])
         shown["density.minus_kT_log_p_eV"] = -kT_eV * (
             density["log_density_nats"] - density["log_density_nats"].max()
         )
     return metrics, shown
+
+
+def _numbers(
+    atoms: Float[np.ndarray, "samples atoms 3"], reference: Reference, settings: Mapping[str, Any]
+) -> Metrics:
+    """Of one series; heights are those above the uppermost atom of the slab."""
+    found, sites, cell = reference.found, reference.sites, reference.found.cell_angstrom
+    positions = atoms[:, 0]
+    visits = visited(positions, reference.basins, cell)
+    own = _compared(positions, sites, cell, settings) | anomalies(positions[:, 2], 0.0)
+    own |= _occupied(visits, sites, reference.shares)
+    bound = (positions[:, 2] > BURIED_BELOW) & (positions[:, 2] < DESORBED_ABOVE)
+    if atoms.shape[1] > 1:
+        bonds = found.bonds_angstrom(positions[:, :2])
+        own |= molecule_metrics(atoms, bonds, cell)
+        bound &= standing(atoms, bonds, cell)
+    return own | _relaxed(np.where(bound, visits, -1), sites, settings)
+
+
+def _shown(
+    drawn: Float[np.ndarray, "samples atoms 3"], arrays: Arrays, reference: Reference
+) -> dict[str, np.ndarray]:
+    """Arrays for the figures: the map, the sites, and the samples."""
+    found, sites, cell = reference.found, reference.sites, reference.found.cell_angstrom
+    visits = visited(drawn[:, 0], reference.basins, cell)
+    return {f"map.{name}": values for name, values in vars(found).items()} | {
+        "sites.positions_angstrom": sites.positions_angstrom,
+        "sites.energies_eV": sites.energies_eV,
+        "sites.populations": reference.shares,
+        "sites.sampled": _shares(visits, len(reference.shares))[1:],
+        "sites.types": np.array(_types(sites, arrays, cell)),
+        "samples.positions_angstrom": drawn,
+        "samples.sites": visits,
+    }
 
 
 def _likely(density: Arrays, energies: Arrays, window_eV: float) -> Metrics:
@@ -103,14 +136,17 @@ def _likely(density: Arrays, energies: Arrays, window_eV: float) -> Metrics:
 
 
 def _series(
-    samples: Arrays, arrays: Arrays, found: EnergyMap, sites: Sites, settings: Mapping[str, Any]
+    samples: Arrays, arrays: Arrays, reference: Reference, settings: Mapping[str, Any]
 ) -> dict[str, Float[np.ndarray, "samples atoms 3"]]:
     """What is compared, by the ending of its keys; heights are those above the uppermost atom of the slab."""
     top = np.array([0.0, 0.0, arrays["slab_angstrom"][:, 2].max()])
     drawn = samples["positions_angstrom"] - top
-    generator, height = np.random.default_rng(settings["seed"]), sites.positions_angstrom[:, 2].mean()
+    generator, height = (
+        np.random.default_rng(settings["seed"]),
+        reference.sites.positions_angstrom[:, 2].mean(),
+    )
     around = height - AROUND_ANGSTROM, height + AROUND_ANGSTROM
-    usual = heuristic_sites(slab_of(arrays), height) - top
+    found, usual = reference.found, heuristic_sites(slab_of(arrays), height) - top
     return {
         SAMPLES: drawn,
         FLOOR: found.drawn(len(drawn), settings["kT_eV"], generator),
