@@ -6,27 +6,33 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from dig_core.diffusion.losses import Batch, unit_variance_matching
 from dig_core.diffusion.processes import Process, State
 from dig_core.systems.adsorption_model import PLANE, Heights, Surface, encoded, heights_of, score
-from dig_core.systems.batches import even_times, frames_probabilities, indices_of_one_target
+from dig_core.systems.batches import even_times, frames_probabilities, indices_of_one_target, trained_frames
 
 LARGEST_MISMATCH_NATS = 0.1
 
 
 @dataclass(frozen=True)
 class OneSurface:
-    """The structures of one target, as states."""
+    """The structures of one target, as states; the first `trained` ones train, the others validate."""
 
     surface: Surface
     states: State
     process: dict[str, Process]
+    trained: int
 
     def __len__(self) -> int:
         return len(next(iter(self.states.values())))
+
+    def beside(self, index: int, count: int, generator: torch.Generator) -> Int[Tensor, " count"]:
+        """Indices of structures that train as this one does, or validate as it does."""
+        low, high = (0, self.trained) if index < self.trained else (self.trained, len(self))
+        return torch.randint(low, high, (count,), generator=generator, device=generator.device)
 
 
 @dataclass(frozen=True)
@@ -37,13 +43,14 @@ class AdsorptionDenoising:
     heights: Heights
 
     def __call__(self, model: nn.Module, batch: Batch) -> Float[Tensor, " batch"]:
-        """Loss of the structures with these indices, which count through all targets; the first one picks the target.
+        """Loss of structures of the target that the first index belongs to (they count through all targets).
 
-        Only the first half of the indices is used, each twice, with opposite noise: what is odd in the noise cancels.
+        The other indices are of other targets, and few of them of this one: as many structures are drawn again, all of it. Half as many,
+        in fact, each twice, with opposite noise: what is odd in the noise cancels.
         """
-        half = batch.indices[: (len(batch.indices) + 1) // 2]
-        number, local = indices_of_one_target(half, [len(own) for own in self.targets])
-        own, count = self.targets[number], len(local)
+        number, first = indices_of_one_target(batch.indices[:1], [len(own) for own in self.targets])
+        own, count = self.targets[number], (len(batch.indices) + 1) // 2
+        local = own.beside(int(first), count, batch.generator)
         time = even_times(count, batch.generator)
         clean = {field: x[local] for field, x in own.states.items()}
         noise = {field: each.noise(clean[field], batch.generator) for field, each in own.process.items()}
@@ -85,7 +92,8 @@ def denoising_loss(
         process = surface.process(settings["process"])
         _expect_uniform(name, process[PLANE].prior_mismatch_nats(1.0, 2 * len(surface.adsorbed)))
         positions = torch.as_tensor(dataset[f"{name}.positions_angstrom"], dtype=torch.float64).to(device)
-        targets.append(OneSurface(surface, surface.state(positions, heights), process))
+        trained = trained_frames(len(positions), settings["training"]["validation_fraction"])
+        targets.append(OneSurface(surface, surface.state(positions, heights), process, trained))
     weights = [torch.as_tensor(dataset[f"{name}.weights"], dtype=torch.float32) for name in descriptors]
     parts = frames_probabilities(weights, settings["training"]["validation_fraction"])
     probabilities = {part: values.to(device) for part, values in parts.items()}

@@ -41,11 +41,15 @@ def frames_probabilities(weights: Sequence[Tensor], validation_fraction: float) 
     """Probabilities of training and of validation frames; the validation frames are the last ones of each target."""
     parts: dict[str, list[Tensor]] = {"train": [], "validation": []}
     for own in weights:
-        border = min(len(own) - 1, max(1, round(len(own) * (1 - validation_fraction))))
-        is_validation = torch.arange(len(own)) >= border
+        is_validation = torch.arange(len(own)) >= trained_frames(len(own), validation_fraction)
         for part, mask in (("train", ~is_validation), ("validation", is_validation)):
             parts[part].append(own * mask / (own * mask).sum() / len(weights))
     return {part: torch.cat(values) for part, values in parts.items()}
+
+
+def trained_frames(frames: int, validation_fraction: float) -> int:
+    """How many of the frames of a target train; the others, which come last, validate."""
+    return min(frames - 1, max(1, round(frames * (1 - validation_fraction))))
 
 
 def even_times(count: int, generator: torch.Generator) -> Float[Tensor, " batch"]:

@@ -6,6 +6,7 @@ import torch
 
 from dig_core.data.surfaces import slab
 from dig_core.diffusion.losses import Batch
+from dig_core.systems import adsorption_denoising
 from dig_core.systems.adsorption import build, descriptor_hash, prepared, with_adsorbates
 from dig_core.systems.adsorption_denoising import denoising_loss
 from dig_core.systems.adsorption_evaluation import evaluate
@@ -62,6 +63,30 @@ def test_the_loss_of_a_network_that_returns_nothing_is_one():
     indices = torch.arange(2_000)
     values = loss(network(MODEL), Batch(indices, torch.Generator().manual_seed(0)))
     assert values.mean().item() == pytest.approx(1.0, abs=0.05)
+
+
+def test_a_batch_holds_different_structures_of_one_target_that_all_train_or_all_validate(monkeypatch):
+    """Indices of all targets name few structures of each."""
+    numbers = np.arange(10.0)[:, None, None] * np.ones((1, 1, 3))  # the height says which structure it is
+    dataset = {f"{name}.positions_angstrom": numbers + above for name, above in (("one", 0), ("two", 100))}
+    dataset |= {"one.weights": np.ones(10), "two.weights": np.ones(10)}
+    settings = SETTINGS | {"training": {"validation_fraction": 0.2}}
+    loss, _, _ = denoising_loss(dataset, {"one": arrays(), "two": arrays()}, settings, "cpu")
+    seen = {}
+
+    def shown(score, process, clean, time, noise):
+        seen.update(clean)
+        return torch.zeros(len(time))
+
+    monkeypatch.setattr(adsorption_denoising, "unit_variance_matching", shown)
+    for first, expected in ((3, range(8)), (9, range(8, 10)), (17, range(100, 108)), (18, range(108, 110))):
+        others = torch.arange(199) % 20
+        loss(
+            network(MODEL),
+            Batch(torch.cat([torch.tensor([first]), others]), torch.Generator().manual_seed(0)),
+        )
+        heights = loss.targets[0].surface.positions_of(seen, loss.heights)[:, 0, 2]
+        assert set(heights.round().int().tolist()) == set(expected)
 
 
 def test_noise_that_ends_short_of_uniform_is_refused():
