@@ -1,15 +1,8 @@
-"""Band gaps of crystals by density-functional theory: Quantum ESPRESSO (Giannozzi et al. 2009), run through ASE.
-
-Kohn-Sham gaps (PBE) are too small by a third or so: diamond has 4.2 eV in place of 5.5. The mesh of k points is centred on Gamma, and its divisions are
-multiples of three: the K point of graphite, where its bands touch, is at thirds of every cell that repeats it, and a mesh without it shows a gap
-of some eV where there is none.
-"""
+"""Band gaps of crystals by Quantum ESPRESSO (Giannozzi et al. 2009), run through ASE."""
 
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -19,24 +12,14 @@ from ase.calculators.espresso import Espresso, EspressoProfile
 from jaxtyping import Float
 from pymatgen.core import Structure
 
+from dig_core.energies.band_gaps import EMPTY_BANDS, PlaneWaves, gap_eV, k_mesh, levels_eV
+
 PROGRAM = "pw.x"
 VALENCE_ELECTRONS = {"C": 4, "Si": 4, "Ge": 4}
-EMPTY_BANDS = 4
-
-
-@dataclass(frozen=True)
-class PlaneWaves:
-    """How a gap is computed; pseudopotentials are those of Debian's package quantum-espresso-data."""
-
-    cutoff_Ry: float = 30.0
-    k_spacing_per_angstrom: float = 0.25
-    smallest_gap_eV: float = 0.3  # below it a crystal counts as a metal
-    pseudopotentials: Mapping[str, str] = field(default_factory=lambda: {"C": "C.pbe-rrkjus.UPF"})
-    folder: str = "/usr/share/espresso/pseudo"
 
 
 def band_gap_eV(crystal: Structure, settings: PlaneWaves) -> float:
-    """The smallest difference between empty and filled Kohn-Sham levels, of any k points; 0 where it is below `smallest_gap_eV`.
+    """The gap of `band_gaps.gap_eV`.
 
     Raises:
         RuntimeError: Quantum ESPRESSO is not installed, has no pseudopotential for an element, or was killed.
@@ -46,15 +29,7 @@ def band_gap_eV(crystal: Structure, settings: PlaneWaves) -> float:
     filled = sum(VALENCE_ELECTRONS[site.specie.symbol] for site in crystal) // 2
     with tempfile.TemporaryDirectory() as folder:
         levels = _levels(crystal.to_ase_atoms(), filled + EMPTY_BANDS, settings, folder)
-    gap = float(levels[:, filled].min() - levels[:, filled - 1].max())
-    return gap if gap >= settings.smallest_gap_eV else 0.0
-
-
-def k_mesh(crystal: Structure, spacing_per_angstrom: float) -> tuple[int, int, int]:
-    """Divisions of a mesh that is centred on Gamma: multiples of three, neighbours at most so far apart (with the factor 2 pi)."""
-    lengths = crystal.lattice.reciprocal_lattice.abc
-    first, second, third = (3 * max(1, int(np.ceil(own / spacing_per_angstrom / 3))) for own in lengths)
-    return first, second, third
+    return gap_eV(levels, filled, settings.smallest_gap_eV)
 
 
 def expect_installed(crystal: Structure, settings: PlaneWaves) -> None:
@@ -93,8 +68,7 @@ def _levels(
         raise ValueError(
             f"expected a calculation of {formula} that converges; got {type(error).__name__} of {PROGRAM}. Leave the crystal out"
         ) from error
-    points = range(len(atoms.calc.get_ibz_k_points()))
-    return np.array([atoms.calc.get_eigenvalues(kpt=point) for point in points])
+    return levels_eV(atoms.calc)
 
 
 def _input(bands: int, cutoff_Ry: float) -> dict[str, dict[str, object]]:

@@ -10,12 +10,14 @@ from jaxtyping import Float, Int
 from pymatgen.core import Structure
 
 from dig_core.crystals import primitive
-from dig_core.energies import espresso
+from dig_core.energies import espresso, gpaw
+from dig_core.energies.band_gaps import PlaneWaves
 from dig_core.files import read_json, write_json
 from dig_core.runtime import fingerprint, progress
 
-LABELS: dict[str, Callable[[Structure, espresso.PlaneWaves], float]] = {
-    "quantum_espresso": espresso.band_gap_eV
+LABELS: dict[str, Callable[[Structure, PlaneWaves], float]] = {
+    "quantum_espresso": espresso.band_gap_eV,
+    "gpaw": gpaw.band_gap_eV,
 }
 
 
@@ -76,9 +78,9 @@ def label(crystal: Structure, settings: Mapping[str, Any], cache: Path) -> dict[
 
 
 def _computed(crystal: Structure, settings: Mapping[str, Any]) -> dict[str, Any]:
-    own = {each.name: settings[each.name] for each in fields(espresso.PlaneWaves)}
+    own = {each.name: settings[each.name] for each in fields(PlaneWaves)}
     try:
-        return {"value": LABELS[settings["kind"]](crystal, espresso.PlaneWaves(**own))}
+        return {"value": LABELS[settings["kind"]](crystal, PlaneWaves(**own))}
     except ValueError as error:  # noise may leave crystals that no code can do: they are counted
         return {"value": None, "why": str(error)}
 

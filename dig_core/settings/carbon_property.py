@@ -25,7 +25,9 @@ class Guidance(Settings):
 class Labels(Settings):
     """Band gaps of crystals by an electronic-structure code: of drawn ones, each a job of its own, and of known ones."""
 
-    kind: Literal["quantum_espresso"] = Field(description="Code; its program pw.x must be installed")
+    kind: Literal["quantum_espresso", "gpaw"] = Field(
+        description="Code: its program pw.x, or the package gpaw, must be installed"
+    )
     samples: PositiveInt = Field(description="Samples of every target that are labelled, by lot")
     known: PositiveInt | None = Field(
         None,
@@ -38,7 +40,7 @@ class Labels(Settings):
     )
     smallest_gap_eV: PositiveFloat = Field(0.3, description="With less a crystal counts as a metal")
     pseudopotentials: dict[Symbol, str] = Field(
-        {"C": "C.pbe-rrkjus.UPF"}, description="Files of the elements"
+        {"C": "C.pbe-rrkjus.UPF"}, description="Files of the elements; gpaw has its own"
     )
     folder: str = Field(
         "/usr/share/espresso/pseudo", description="Where they are; Debian: quantum-espresso-data"

@@ -1,16 +1,16 @@
-"""Band gaps of known phases, and meshes that hold the point where the bands of graphite touch."""
+"""Band gaps of known phases by Quantum ESPRESSO, and what goes wrong with it."""
 
 import shutil
 from pathlib import Path
 
-import numpy as np
 import pandas
 import pytest
 from pymatgen.core import Lattice, Structure
 
-from dig_core.data.carbon_phases import cells_of_phases, phase
+from dig_core.data.carbon_phases import phase
 from dig_core.energies import espresso
-from dig_core.energies.espresso import PlaneWaves, band_gap_eV, k_mesh
+from dig_core.energies.band_gaps import PlaneWaves
+from dig_core.energies.espresso import band_gap_eV
 
 PHASES = Path(__file__).parents[2] / "config/structures/carbon_phases.csv"
 installed = pytest.mark.skipif(
@@ -41,17 +41,6 @@ def test_a_calculation_that_does_not_converge_is_told_in_one_line(monkeypatch):
     monkeypatch.setattr(espresso, "_input", lambda bands, cutoff: settings)
     with pytest.raises(ValueError, match="expected a calculation of C2 that converges"):
         band_gap_eV(phase("diamond"), PlaneWaves())
-
-
-@pytest.mark.parametrize("spacing", [0.2, 0.25, 0.5])
-def test_meshes_hold_the_k_point_of_graphite(spacing):
-    """K is at (1/3, 1/3, 0) of the primitive cell, and at thirds of every cell whose lattice vectors are whole sums of the primitive ones."""
-    cells = [own for name, own in cells_of_phases(6).items() if name.startswith("graphite_aa")]
-    assert len(cells) > 5
-    for cell in cells:
-        divisions = np.array(k_mesh(cell, spacing))
-        assert (divisions % 3 == 0).all()
-        assert (np.array(cell.lattice.reciprocal_lattice.abc) / divisions).max() <= spacing + 1e-9
 
 
 def test_what_is_missing_is_told_in_one_line(monkeypatch):

@@ -10,7 +10,7 @@ import pytest
 from dig_core.crystals import Crystals
 from dig_core.data.carbon_phases import cells_of_phases
 from dig_core.energies import labels
-from dig_core.energies.espresso import PlaneWaves
+from dig_core.energies.band_gaps import PlaneWaves
 from dig_core.evaluation.matching import matcher, prototypes
 from dig_core.files import load_arrays, read_json
 

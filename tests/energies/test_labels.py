@@ -5,7 +5,7 @@ import pytest
 
 from dig_core.data.carbon_phases import phase
 from dig_core.energies import labels
-from dig_core.energies.espresso import PlaneWaves
+from dig_core.energies.band_gaps import PlaneWaves
 from dig_core.energies.labels import by_lot, label, labelled_prototypes, labels_of_crystals
 
 SETTINGS = {"kind": "quantum_espresso"} | vars(PlaneWaves())
