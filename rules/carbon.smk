@@ -178,6 +178,7 @@ rule sample_crystals:
     input:
         checkpoint="results/{system}/model/checkpoint.pt",
         property=asked_property_file,
+        predictor=asked_predictor_file,
     output:
         samples="results/{system}/{target}/samples.npz",
         structures="results/{system}/{target}/samples.extxyz",
@@ -196,6 +197,7 @@ rule sample_crystals:
         property_kind="carbon_property",
         target=drawn_target,
         guidance=asked_guidance,
+        tolerance=setting("property", "tolerance"),
         sampler=setting("sampler"),
         partial="results/{system}/{target}/samples.partial",
     script:
@@ -295,6 +297,7 @@ rule evaluate_crystals:
         crystals=with_property("crystals.npz"),
         training="results/{system}/model/training.json",
         property=property_file,
+        predictor=predictor_file,
         labels=label_files,
         relaxed=relaxed_crystals,
         relaxed_labels=relaxed_label_files,

@@ -310,9 +310,26 @@ def property_file(wildcards):
 
 
 def asked_property_file(wildcards):
-    """The same, where the target is asked to have a value."""
-    target = CONFIG.studies[wildcards.system].targets[wildcards.target]
-    return [] if target.asked is None else property_file(wildcards)
+    """The same, where it guides the drawing of the target."""
+    return property_file(wildcards) if guided_by(wildcards) == "network" else []
+
+
+def predictor_file(wildcards):
+    """The Python file of another predictor, where the study has one."""
+    own = CONFIG.studies[wildcards.system].property
+    return own.predictor if own and own.predictor else []
+
+
+def asked_predictor_file(wildcards):
+    """The same, where it guides the drawing of the target."""
+    return predictor_file(wildcards) if guided_by(wildcards) == "predictor" else []
+
+
+def guided_by(wildcards):
+    """What guides the drawing of a target; None where it is asked for nothing."""
+    study = CONFIG.studies[wildcards.system]
+    asked = study.targets[wildcards.target].asked
+    return None if asked is None else study.property.guidance.by
 
 
 def computes_known(study):

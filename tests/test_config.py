@@ -412,6 +412,11 @@ def test_labels_are_those_of_the_property_and_of_samples_that_there_are(tmp_path
     for changes, told in (
         ({"column": "energy_eV"}, "column: band_gap_eV, which labels are; got energy_eV"),
         ({"labels": labels | {"samples": 501}}, "sampler.samples, 500, in property.labels.samples; got 501"),
+        (
+            {"guidance": {"scale": 1.0, "by": "predictor"}},
+            "expected predictor, a Python file, with guidance.by",
+        ),
+        ({"predictor": "absent.py"}, "expected the file absent.py; found none"),
     ):
         text = mistake(tmp_path, changed("property", tiny | {"labels": labels} | changes, CARBON))
         assert "expected" in text and told in text

@@ -236,6 +236,14 @@ def test_dry_run_of_crystals(workflow):
     edit(study, "guidance: {scale: 2.0}", "guidance: {scale: 3.0}")
     again = jobs(snakemake(workflow, "-n", "carbon_tiny"))
     assert again["sample_crystals"] == 3 and not {"train", "train_property"} & set(again)
+    snakemake(workflow, "--cores", "1", "carbon_tiny")
+    (workflow / "mine.py").write_text("def predict(fractional, lattices_angstrom, atomic_numbers): ...\n")
+    edit(study, "guidance: {scale: 3.0}", "predictor: mine.py\n  guidance: {scale: 3.0}")
+    told = jobs(snakemake(workflow, "-n", "carbon_tiny"))
+    assert told["evaluate_crystals"] == 3 and "sample_crystals" not in told
+    edit(study, "guidance: {scale: 3.0}", "guidance: {scale: 3.0, by: predictor}")
+    guided = jobs(snakemake(workflow, "-n", "carbon_tiny"))
+    assert guided["sample_crystals"] == 2 and not {"train", "train_property"} & set(guided)
 
 
 def test_dry_run_of_crystals_whose_property_is_computed(workflow):

@@ -9,7 +9,12 @@ from dig_core.files import load_arrays, read_json, save_arrays, write_json
 from dig_core.runtime import provenance, run, start
 from dig_core.systems import SYSTEMS
 from dig_core.systems.carbon_evaluation import evaluate
-from dig_core.systems.carbon_property_evaluation import Asked, labelled_metrics, property_metrics
+from dig_core.systems.carbon_property_evaluation import (
+    Asked,
+    labelled_metrics,
+    predictor_metrics,
+    property_metrics,
+)
 from dig_core.systems.carbon_relaxation import relaxed_metrics
 
 
@@ -29,6 +34,10 @@ def main(job):
         asked = Asked(job.params.column, job.params.all_asked, settings["near_asked"])
         numbers, shown = property_metrics(arrays, crystals, drawn, known, asked)
         metrics, arrays = metrics | numbers, arrays | shown
+        if job.input.predictor:
+            predict = system.predictor_of(job.input.predictor)
+            values = [system.told(predict, crystals_of(own)) for own in (samples, crystals)]
+            metrics |= predictor_metrics(*values, crystals, asked)
         if job.input.labels:
             numbers, shown = labelled_metrics(_labels(job.input.labels), drawn, asked)
             metrics, arrays = metrics | numbers, arrays | shown

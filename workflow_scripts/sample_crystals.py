@@ -19,10 +19,16 @@ def main(job):
     model = system.trained_model(
         load_checkpoint(Path(job.input.checkpoint), job.params.kind), atoms, device()
     )
-    if job.input.property:
+    asked, guidance = job.params.target["asked"], job.params.guidance
+    if job.input.predictor:
+        predict = system.predictor_of(job.input.predictor)
+        likelihood = system.predictor_likelihood(model, predict, atoms, asked, job.params.tolerance)
+        model = system.towards(model, likelihood, guidance)
+    elif job.input.property:
         checkpoint = load_checkpoint(Path(job.input.property), job.params.property_kind)
-        known, asked = system.trained_property(checkpoint, device()), job.params.target["asked"]
-        model = system.towards(model, known, atoms, asked, job.params.guidance)
+        known = system.trained_property(checkpoint, device())
+        likelihood = system.network_likelihood(known, atoms, asked, device())
+        model = system.towards(model, likelihood, guidance)
     settings = {name: job.params[name] for name in ("sampler", "target", "guidance")}
     kept = kept_batches(partial, settings, [file for file in job.input if file])
     drawn = draw_crystals(model, atoms, sampler, kept)

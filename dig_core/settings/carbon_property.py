@@ -14,6 +14,10 @@ LABELLED = "band_gap_eV"  # what electronic-structure codes are asked for
 class Guidance(Settings):
     """How much what is asked for weighs."""
 
+    by: Literal["network", "predictor"] = Field(
+        "network",
+        description="What tells the property while crystals are drawn: the network of noised crystals, or property.predictor of denoised ones",
+    )
     scale: PositiveFloat = Field(
         description="Power of the likelihood of what is asked for: 1.0 is the rule of Bayes, more insists"
     )
@@ -61,6 +65,10 @@ class CrystalProperty(Settings):
     centre: float = Field(description="About the mean of usual values")
     spread: PositiveFloat = Field(description="About their standard deviation")
     tolerance: PositiveFloat = Field(description="Values this near are the same: the smallest uncertainty")
+    predictor: str | None = Field(
+        None,
+        description="Python file with a function `predict` of fractional coordinates [batch, atoms, 3], lattices in Angstrom [batch, 3, 3] and atomic numbers [batch, atoms], torch tensors, that returns the property [batch]; null: none",
+    )
     guidance: Guidance = Field(description="Towards `asked` of a target")
     labels: Labels | None = Field(
         None, description="What samples really have, where the property is the band gap; null: not computed"
@@ -72,6 +80,14 @@ class CrystalProperty(Settings):
         if self.labels and self.column != LABELLED:
             raise ValueError(
                 f"expected column: {LABELLED}, which labels are; got {self.column}. Write labels: null"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _guided_by_what_is_there(self) -> Self:
+        if self.guidance.by == "predictor" and self.predictor is None:
+            raise ValueError(
+                "expected predictor, a Python file, with guidance.by: predictor; got none. Name one, or write by: network"
             )
         return self
 

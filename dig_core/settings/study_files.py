@@ -48,9 +48,9 @@ def files_of_slabs(study: AdsorptionStudy) -> list[str]:
 def files_of_crystals(study: CarbonStudy) -> list[str]:
     """Files that a study of crystals names."""
     known = study.data.search.known if study.data.search else ()
-    table = [study.property.table] if study.property and study.property.table else []
+    own = [study.property.table, study.property.predictor] if study.property else []
     phases = [study.evaluation.phases] if study.evaluation.phases else []
-    return [*study.data.files, *known, *table, *phases]
+    return [*study.data.files, *known, *(file for file in own if file), *phases]
 
 
 def _files(study: Study | ProteinStudy) -> list[str]:

@@ -18,11 +18,12 @@ from dig_core.data.crystal_files import read_crystals, rows
 from dig_core.evaluation.matching import held_out_prototypes, matcher, matches, prototypes
 from dig_core.systems.carbon_denoising import denoising_loss
 from dig_core.systems.carbon_model import network, trained_model
-from dig_core.systems.carbon_property import predicted, towards, trained_property
+from dig_core.systems.carbon_predictor import predictor_likelihood, predictor_of, told
+from dig_core.systems.carbon_property import network_likelihood, predicted, towards, trained_property
 
 # What a kind of system offers to the jobs; see dig_core.systems.
 __all__ = [
-    "accelerated", "denoising_loss", "network", "predicted", "prepared", "tabulated", "towards", "trained_model", "trained_property",
+    "accelerated", "denoising_loss", "network", "network_likelihood", "predicted", "predictor_likelihood", "predictor_of", "prepared", "tabulated", "told", "towards", "trained_model", "trained_property",
 ]  # fmt: skip
 
 

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.distributions import Categorical, MixtureSameFamily, Normal
 
 from dig_core.crystals import Crystals, crystals_of
-from dig_core.diffusion.guidance import guided
+from dig_core.diffusion.guidance import LogLikelihood, guided
 from dig_core.diffusion.losses import Batch
 from dig_core.diffusion.processes import Process, State
 from dig_core.models.periodic import PeriodicProperty
@@ -156,25 +156,27 @@ def trained_property(checkpoint: Mapping[str, Any], device: str = "cpu") -> Prop
     )
 
 
-def towards(
-    model: CarbonModel,
-    known: PropertyModel,
-    atomic_numbers: Int[np.ndarray, " atoms"],
-    asked: float,
-    guidance: Mapping[str, float],
-) -> CarbonModel:
-    """The model of crystals whose property is asked to be a value: its score with that of q(asked | x_t)^scale, up to `largest_noise`."""
-    numbers = torch.as_tensor(atomic_numbers, dtype=torch.long, device=model.device)[None]
+def network_likelihood(
+    known: PropertyModel, atomic_numbers: Int[np.ndarray, " atoms"], asked: float, device: str
+) -> LogLikelihood:
+    """ln q(asked | x_t) of crystals with these atoms, as the network of noised crystals tells it."""
+    numbers = torch.as_tensor(atomic_numbers, dtype=torch.long, device=device)[None]
 
     def log_likelihood(state: State, time: Tensor) -> Tensor:
         """ln q(asked | x_t) of every crystal."""
         return known.density(state, time, numbers).log_prob(torch.full_like(time, asked))
 
+    return log_likelihood
+
+
+def towards(model: CarbonModel, likelihood: LogLikelihood, guidance: Mapping[str, Any]) -> CarbonModel:
+    """The model of crystals whose property is asked to be a value: its score with that of the likelihood^scale, up to `largest_noise`."""
+
     def scale(noise: Tensor) -> Tensor:
         """Constant, and nothing where the noise of fractional coordinates is larger."""
         return guidance["scale"] * (noise <= guidance["largest_noise"])
 
-    return replace(model, score=guided(model.score, log_likelihood, model.process, scale))
+    return replace(model, score=guided(model.score, likelihood, model.process, scale))
 
 
 @torch.inference_mode()

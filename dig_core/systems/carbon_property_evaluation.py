@@ -71,6 +71,20 @@ def property_metrics(
     return metrics, arrays | {"training.property": shown}
 
 
+def predictor_metrics(
+    drawn: Float[np.ndarray, " samples"],
+    known: Float[np.ndarray, " crystals"],
+    crystals: Arrays,
+    asked: Asked,
+) -> dict[str, float]:
+    """What another predictor tells of the samples, and how far it is off on the crystals of the study, with their `property`."""
+    errors = np.abs(known - crystals["property"])
+    metrics = asked.counted(drawn, "predictor_")
+    if np.isfinite(errors).any():
+        metrics[asked.key("error_predictor_known")] = float(np.nanmean(errors))
+    return metrics
+
+
 def labelled_metrics(
     labels: Sequence[Mapping[str, Any]], drawn: Arrays, asked: Asked, which: str = "labelled"
 ) -> tuple[dict[str, float], dict[str, np.ndarray]]:

@@ -13,6 +13,7 @@ from dig_core.systems.carbon_property import (
     PropertyUnits,
     denoising_loss,
     network,
+    network_likelihood,
     predicted,
     towards,
 )
@@ -91,7 +92,8 @@ def test_what_is_asked_for_adds_its_gradient_up_to_a_noise(known, state):
         return {field: torch.ones_like(x) for field, x in state.items()}
 
     model = CarbonModel(plain, process, SCALE, {}, "cpu")
-    asked = towards(model, known, np.full(4, 6), 1.0, {"scale": 2.0, "largest_noise": 0.06})
+    likelihood = network_likelihood(known, np.full(4, 6), 1.0, "cpu")
+    asked = towards(model, likelihood, {"scale": 2.0, "largest_noise": 0.06})
     found, push = asked.score(state, TIME), gradient(log_likelihood(known), state, TIME)
     for field in (FRACTIONAL, LATTICE):
         added = 2.0 * process[field].projection(push[field])

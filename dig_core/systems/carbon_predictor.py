@@ -1,0 +1,93 @@
+"""A property of crystals as a predictor of somebody else tells it: a function `predict` in a Python file.
+
+    def predict(fractional, lattices_angstrom, atomic_numbers): ...
+
+It is given torch tensors, [batch, atoms, 3], [batch, 3, 3] (rows are lattice vectors) and [batch, atoms], and returns the property [batch]. It need not know
+of noise: where it guides drawing, it is shown what a noised crystal becomes on the average (`diffusion.guidance.at_denoised`), and has to be
+differentiable with respect to coordinates and lattice.
+"""
+
+import importlib.util
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+from torch.distributions import Normal
+
+from dig_core.crystals import Crystals
+from dig_core.diffusion.guidance import LogLikelihood, at_denoised
+from dig_core.diffusion.processes import State
+from dig_core.systems.carbon_denoising import places_by_count
+from dig_core.systems.carbon_model import FRACTIONAL, LATTICE, CarbonModel
+
+PREDICT = "predict"
+PREDICTED_AT_ONCE = 256
+Predictor = Callable[[Tensor, Tensor, Tensor], Tensor]
+
+
+def predictor_of(file: str | Path) -> Predictor:
+    """The function `predict` of a Python file, whose answers are looked at.
+
+    Raises:
+        ValueError: there is none; later, when it is called: it returns anything but one number for each crystal.
+    """
+    spec = importlib.util.spec_from_file_location(f"predictor_{Path(file).stem}", file)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    predict = getattr(module, PREDICT, None)
+    if not callable(predict):
+        raise ValueError(
+            f"expected a function {PREDICT} in {file}; got {', '.join(n for n in vars(module) if n[0] != '_') or 'nothing'}. Name it so"
+        )
+
+    def checked(fractional: Tensor, lattices: Tensor, atomic_numbers: Tensor) -> Tensor:
+        """The property of every crystal."""
+        values = predict(fractional, lattices, atomic_numbers)
+        if not isinstance(values, Tensor) or values.shape != (len(fractional),):
+            raise ValueError(
+                f"expected {PREDICT} in {file} to return a tensor of {len(fractional)} numbers for as many crystals; got {_described(values)}. Return one for each"
+            )
+        return values
+
+    return checked
+
+
+def _described(values: object) -> str:
+    return f"shape {tuple(values.shape)}" if isinstance(values, Tensor) else type(values).__name__
+
+
+@torch.no_grad()
+def told(predict: Predictor, crystals: Crystals) -> Float[np.ndarray, " crystals"]:
+    """The property of crystals as they are."""
+    values, ends = np.zeros(len(crystals.counts)), np.cumsum(crystals.counts)
+    for chosen in places_by_count(crystals.counts):
+        for part in np.array_split(chosen, -(-len(chosen) // PREDICTED_AT_ONCE)):
+            atoms = ends[part, None] - np.arange(crystals.counts[part[0]], 0, -1)
+            own = crystals.fractional[atoms], crystals.lattices_angstrom[part]
+            real = [torch.as_tensor(x, dtype=torch.get_default_dtype()) for x in own]
+            numbers = torch.as_tensor(crystals.atomic_numbers[atoms], dtype=torch.long)
+            values[part] = predict(*real, numbers)
+    return values
+
+
+def predictor_likelihood(
+    model: CarbonModel,
+    predict: Predictor,
+    atomic_numbers: Int[np.ndarray, " atoms"],
+    asked: float,
+    tolerance: float,
+) -> LogLikelihood:
+    """ln N(asked; predict(x_0), tolerance^2), x_0 the denoised crystal."""
+    numbers = torch.as_tensor(atomic_numbers, dtype=torch.long, device=model.device)[None]
+
+    def of_clean(state: State) -> Float[Tensor, " batch"]:
+        """Of crystals without noise."""
+        x = state[FRACTIONAL]
+        lattices = model.scale.lattices(state[LATTICE], x.shape[1])
+        value = predict(x, lattices, numbers.expand(len(x), -1))
+        return Normal(value, tolerance).log_prob(torch.full_like(value, asked))
+
+    return at_denoised(model.score, model.process, of_clean)

@@ -1,0 +1,80 @@
+"""Predictors of other people: what they are shown, what they guide, and what is wrong with some of them."""
+
+import numpy as np
+import pytest
+import torch
+from torch.distributions import Normal
+
+from dig_core.crystals import Crystals, crystals_of
+from dig_core.diffusion.guidance import gradient
+from dig_core.systems.carbon_model import FRACTIONAL, LATTICE, CarbonModel, diffusion_process, symmetric
+from dig_core.systems.carbon_predictor import predictor_likelihood, predictor_of, told
+from tests.systems.test_carbon_model import PROCESS, SCALE, normal
+from tests.systems.test_carbon_property import dataset
+
+VOLUME = """
+import torch
+def predict(fractional, lattices_angstrom, atomic_numbers):
+    assert atomic_numbers.dtype == torch.long and fractional.shape[:2] == atomic_numbers.shape
+    return torch.linalg.det(lattices_angstrom).abs() / fractional.shape[1] + fractional[:, 0, 0] * 0
+"""
+TIME = torch.tensor([0.2, 0.5, 0.8]).double()
+
+
+def file_of(tmp_path, text: str) -> str:
+    path = tmp_path / "mine.py"
+    path.write_text(text)
+    return str(path)
+
+
+def test_values_stand_in_the_order_of_the_crystals(tmp_path):
+    """Crystals of several sizes, mixed; the volume per atom is what pymatgen says."""
+    own = crystals_of(dataset())
+    mixed = Crystals.of([own.structures()[k] for k in (7, 0, 8, 1)])
+    expected = [crystal.volume / len(crystal) for crystal in mixed.structures()]
+    found = told(predictor_of(file_of(tmp_path, VOLUME)), mixed)
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
+    assert np.ptp(expected) > 1
+
+
+def test_a_predictor_is_shown_the_denoised_crystal(tmp_path):
+    """Of lattices whose Y is normal with variance v, which is v / (v + sigma^2) Y."""
+    process, variance = diffusion_process(PROCESS), 0.3
+
+    def exact(state, time):
+        total = variance + process[LATTICE].sigma(time) ** 2
+        return {
+            FRACTIONAL: torch.zeros_like(state[FRACTIONAL]),
+            LATTICE: -state[LATTICE] / total[:, None, None],
+        }
+
+    model = CarbonModel(exact, process, SCALE, {}, "cpu")
+    state = {FRACTIONAL: normal(3, 4, 3).double() % 1.0, LATTICE: symmetric(normal(3, 3, 3).double())}
+    likelihood = predictor_likelihood(model, predictor_of(file_of(tmp_path, VOLUME)), np.full(4, 6), 7.0, 2.0)
+    shrunk = variance / (variance + process[LATTICE].sigma(TIME) ** 2)
+    volumes = torch.linalg.det(SCALE.lattices(shrunk[:, None, None] * state[LATTICE], 4)) / 4
+    expected = Normal(volumes, 2.0).log_prob(torch.full_like(volumes, 7.0))
+    torch.testing.assert_close(likelihood(state, TIME), expected)
+    # ln of the volume is s tr Y and a constant, so d ln N / dY = (asked - V) V s shrunk / tolerance^2 on the diagonal.
+    slope = ((7.0 - volumes) * volumes * SCALE.spread * shrunk / 4.0)[:, None, None] * torch.eye(3).double()
+    torch.testing.assert_close(gradient(likelihood, state, TIME)[LATTICE], slope)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("other = 1", "expected a function predict in .*mine.py; got other. Name it so"),
+        ("predict = 2", "expected a function predict in .*mine.py; got predict. Name it so"),
+        (
+            "def predict(x, lattices, numbers): return x",
+            r"of 2 numbers for as many crystals; got shape \(2, 4, 3\)",
+        ),
+        ("def predict(x, lattices, numbers): return 1.0", "of 2 numbers for as many crystals; got float"),
+    ],
+)
+def test_what_is_no_predictor_is_told_in_one_line(tmp_path, text, message):
+    with pytest.raises(ValueError, match=message) as told_:
+        predictor_of(file_of(tmp_path, text))(
+            torch.zeros(2, 4, 3), torch.eye(3).expand(2, 3, 3), torch.ones(2, 4).long()
+        )
+    assert "\n" not in str(told_.value)
