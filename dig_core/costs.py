@@ -29,6 +29,7 @@ MILLISECONDS_PER_EVALUATION = 1.0  # one network evaluation of one structure
 MILLISECONDS_PER_EQUATION = (
     0.12  # one structure in one step of training from energies, six dimensions, free score
 )
+PIDP_ADSORBATE = 4.0  # a structure of PIDP on a surface, in trained ones
 PIDP_STEP = 11.0  # in steps of denoising (tests/benchmarks/pidp_cost.py)
 DRAW_EVALUATIONS = 65  # along the probability flow, for one structure
 DIVERGENCES_PER_DENSITY = 22  # points along the path where it is found
@@ -243,6 +244,9 @@ def adsorption_cost(rule: str, study: AdsorptionStudy) -> Cost:
         return Cost(SECONDS_TO_START + CALLS_PER_POINT * SECONDS_PER_POTENTIAL * study.data.points**2, 0.1)
     if rule == "train":
         structures = study.training.steps * study.training.batch_size
+        return Cost(SECONDS_TO_START + 1e-3 * MILLISECONDS_PER_TRAINED_ADSORBATE * factor * structures, 10.0)
+    if rule == "pretrain" and study.pretraining:
+        structures = PIDP_ADSORBATE * study.pretraining.steps * study.pretraining.batch_size
         return Cost(SECONDS_TO_START + 1e-3 * MILLISECONDS_PER_TRAINED_ADSORBATE * factor * structures, 10.0)
     if rule == "sample_adsorbates":
         sampler = study.sampler

@@ -197,7 +197,7 @@ rule sample_crystals:
         property_kind="carbon_property",
         target=drawn_target,
         guidance=asked_guidance,
-        tolerance=setting("property", "tolerance"),
+        units=asked_units,
         sampler=setting("sampler"),
         partial="results/{system}/{target}/samples.partial",
     script:

@@ -200,6 +200,13 @@ def start_file(wildcards):
     return f"results/{other}/model/checkpoint.pt" if other else []
 
 
+def pretraining_structures(wildcards):
+    """What the pre-training learns from: of every target that trains its structures, or its map of energies."""
+    maps = CONFIG.studies[wildcards.system].kind == "adsorption"
+    name = "energies" if maps else "simulation/pretraining"
+    return of_trained_targets(f"results/{{system}}/{{target}}/{name}.npz")(wildcards)
+
+
 def pretrained_file(wildcards):
     """The weights that the training starts from: those of the pre-training, or else of another study, where there are some."""
     if getattr(CONFIG.studies[wildcards.system], "pretraining", None) is None:
@@ -468,6 +475,12 @@ def asked_guidance(wildcards):
         return None
     guidance = SETTINGS[wildcards.system]["property"]["guidance"]
     return guidance | ({"scale": own["scale"]} if own["scale"] else {})
+
+
+def asked_units(wildcards):
+    """Usual values of the property, where another predictor than its network guides the drawing."""
+    is_told = guided_by(wildcards) == "predictor"
+    return CONFIG.studies[wildcards.system].property.units if is_told else None
 
 
 def all_scales(wildcards):

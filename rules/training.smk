@@ -1,9 +1,7 @@
 rule pretrain:
     """Train the score network of a study from energies and forces; goes on where an interrupted run stopped."""
     input:
-        structures=of_trained_targets(
-            "results/{system}/{target}/simulation/pretraining.npz"
-        ),
+        structures=pretraining_structures,
         molecules=of_trained_targets("results/{system}/{target}/molecule.npz"),
         start=start_file,
     output:

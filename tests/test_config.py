@@ -495,6 +495,21 @@ def test_mistake_in_a_study_of_adsorption_gives_one_line(tmp_path, path, value, 
         assert part in text
 
 
+def test_energies_of_surfaces_are_learned_as_a_free_score_and_of_atoms(tmp_path):
+    few = yaml.safe_load((ROOT / "config/systems/adsorption_few_pidp.yaml").read_text())["pretraining"]
+    own = ADSORPTION | {"pretraining": few, "density": None}
+    assert load_study(write(tmp_path, "mine", own)).pretraining.loss.form == "score"
+    for path, value, told in (
+        (
+            "pretraining.loss.form",
+            "potential",
+            "pretraining: expected loss.form: score, which adsorbates have; got",
+        ),
+        ("targets.H_on_Cu.adsorbate", "CO", "expected no pretraining with molecules; got one, and H_on_Cu"),
+    ):
+        assert told in mistake(tmp_path, changed(path, value, own))
+
+
 def test_a_study_of_adsorption_is_described_and_costs_more_where_it_is_larger(tmp_path):
     study = load_study(write(tmp_path, "mine", ADSORPTION))
     assert describe(study).startswith(

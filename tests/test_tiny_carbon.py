@@ -6,6 +6,7 @@ import ase.io
 import numpy as np
 import pandas
 import pytest
+from pymatgen.core import Structure
 
 from dig_core.data.carbon_phases import cells_of_phases
 from dig_core.files import load_arrays
@@ -31,7 +32,12 @@ def test_the_crystals_are_the_named_phases():
     table = pandas.read_csv(ROOT / "config/structures/carbon_phases.csv")
     cells = cells_of_phases(4)
     assert table["name"].tolist() == list(cells)
-    assert table["cif"].tolist() == [own.to(fmt="cif") for own in cells.values()]
+    for cif, own in zip(table["cif"], cells.values(), strict=True):
+        written = Structure.from_str(cif, fmt="cif")
+        np.testing.assert_allclose(written.lattice.parameters, own.lattice.parameters, atol=1e-6)
+        apart = written.frac_coords - own.frac_coords  # 0 and 1 are the same place
+        np.testing.assert_allclose(apart, apart.round(), atol=1e-6)
+        assert written.species == own.species
     gaps = {
         "diamond": 4.18,
         "lonsdaleite": 3.40,
@@ -111,3 +117,26 @@ def test_figure_and_table_show_all_series(tiny):
     table = pandas.read_csv(tiny.parent / "tables/carbon_tiny.csv").set_index("metric")
     columns = ["samples", "noise_floor", "baseline", "random_cells"]
     assert table.loc["match_rate", columns].notna().all(axis=None)
+
+
+def test_a_predictor_of_ones_own_guides_the_drawing_and_judges_it(tiny):
+    """Volumes per atom in cubic Angstrom, of which the study knows nothing: diamond has 5.7, graphite nearly 9."""
+    folder, study = tiny.parents[1], tiny.parents[1] / "config/systems/carbon_tiny.yaml"
+    (folder / "volume.py").write_text(
+        "def predict(fractional, lattices_angstrom, atomic_numbers):\n"
+        "    return lattices_angstrom.det().abs() / fractional.shape[1]\n"
+    )
+    text = study.read_text().replace("guidance: {", "predictor: volume.py\n  guidance: {by: predictor, ")
+    study.write_text(text.replace("targets:", "targets:\n  dense: {atoms: {C: 4}, asked: 5.7}"))
+    snakemake(folder, "results/carbon_tiny/dense/metrics.json")
+    volumes = {
+        name: np.median([own.get_volume() / 4 for own in ase.io.read(tiny / name / "samples.extxyz", ":")])
+        for name in ("four", "dense")
+    }
+    assert volumes["four"] > 6.5 and volumes["dense"] == pytest.approx(5.7, abs=0.4)
+    found = json.loads((tiny / "dense/metrics.json").read_text())
+    assert found["band_gap_predictor_median_eV"] == pytest.approx(volumes["dense"], abs=1e-3)
+    assert (
+        found["band_gap_matched_near_4.2_fraction"] > 0.25 > 0.1 > found["band_gap_matched_near_0_fraction"]
+    )
+    assert found["band_gap_error_predictor_known_eV"] > 1.0, "volumes are no band gaps"

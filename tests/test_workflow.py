@@ -332,6 +332,16 @@ def test_dry_run_of_adsorption(workflow):
     edit(study, "structures: 500", "structures: 501")
     again = jobs(snakemake(workflow, "-n", "adsorption_tiny"))
     assert again["prepare_adsorption"] == again["train"] == 1 and "map_energies" not in again
+    loss = "{kind: fokker_planck, form: score, narrowest: 0.15, residual: 0.17, curriculum: 0.5}"
+    steps = "steps: 10, batch_size: 8, learning_rate: 1.0e-3, warmup_steps: 2, seed: 1"
+    edit(study, "density: {", f"pretraining: {{structures: 50, loss: {loss}, {steps}}}\ndensity: {{")
+    said = snakemake(workflow, "-n", "adsorption_tiny")
+    energies = re.search(r"^rule pretrain:\n +input: (.*)$", said, re.MULTILINE)[1]
+    assert re.findall(r"(\w+)/energies", energies) == ["H_on_Cu", "H_on_Ag", "O_on_Cu"]
+    again = jobs(said)
+    assert again["pretrain"] == again["train"] == 1 and not {"map_energies", "simulate_pretraining"} & set(
+        again
+    )
     edit(study, "density: {tolerance: 0.1}", "density: {tolerance: 0.1, held_out_only: true}")
     assert jobs(snakemake(workflow, "-n", "adsorption_tiny"))["map_density"] == 1
     edit(study, ", held_out_only: true", "")

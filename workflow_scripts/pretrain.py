@@ -27,8 +27,12 @@ def main(job):
     partial = Path(job.params.partial)
     result = train_system(SYSTEMS[settings["kind"]], material, settings, partial, device())
     origin = provenance(settings, job.input, own["seed"], started)
-    spent = {"seconds_pretrain": result.cpu_seconds + sum(float(x["cpu_seconds"]) for x in explored.values())}
-    calls = {"force_calls_pretrain": sum(int(arrays["force_calls"]) for arrays in explored.values())}
+    spent = {
+        "seconds_pretrain": result.cpu_seconds
+        + sum(float(x.get("cpu_seconds", 0)) for x in explored.values())
+    }
+    # Maps of energies are there for the structures already, and cost nothing more.
+    calls = {"force_calls_pretrain": sum(int(x.get("force_calls", 0)) for x in explored.values())}
     save_history(job.output.history, result.history)
     write_json(job.output.training, spent | calls | {"provenance": origin})
     save_checkpoint(Path(job.output.checkpoint), result.weights, result.description | {"provenance": origin})

@@ -21,8 +21,9 @@ def main(job):
     )
     asked, guidance = job.params.target["asked"], job.params.guidance
     if job.input.predictor:
+        units = system.property_units(job.params.units)
         predict = system.predictor_of(job.input.predictor)
-        likelihood = system.predictor_likelihood(model, predict, atoms, asked, job.params.tolerance)
+        likelihood = system.predictor_likelihood(model, predict, atoms, asked, units)
         model = system.towards(model, likelihood, guidance)
     elif job.input.property:
         checkpoint = load_checkpoint(Path(job.input.property), job.params.property_kind)

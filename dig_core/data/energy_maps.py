@@ -80,6 +80,32 @@ class EnergyMap:
         bonds, stretched = rest[:, 1:].reshape(count, -1, 3), moved[:, 1:].reshape(count, -1, 3)
         return np.concatenate([binding, binding + turned(bonds, stretched)], axis=1)
 
+    def spread(
+        self, count: int, kT_eV: float, generator: np.random.Generator
+    ) -> tuple[Float[np.ndarray, "count 1 3"], Float[np.ndarray, " count"], Float[np.ndarray, "count 1 3"]]:
+        """Atoms over the points of the map, any of them, with heights as at kT: positions as of `drawn`, energies in eV, and forces in eV per Angstrom.
+
+        Raises:
+            ValueError: the map is one of molecules.
+        """
+        if self.rest_angstrom.shape[-1] > 1:
+            raise ValueError("expected the map of an atom; got one of a molecule. Leave `pretraining` out")
+        shape = self.energies_eV.shape
+        first, second = at = tuple(generator.integers(n, size=count) for n in shape)
+        stiffness, rest = self.stiffness_eV_per_angstrom2[..., 0, 0], self.rest_angstrom[..., 0]
+        k, above = stiffness[at], np.sqrt(kT_eV / stiffness[at]) * generator.standard_normal(count)
+        energies = self.energies_eV[at] + 0.5 * k * above**2
+        slopes = [self._slope(values)[at] for values in (self.energies_eV, stiffness, rest)]
+        along = -slopes[0] - 0.5 * above[:, None] ** 2 * slopes[1] + (k * above)[:, None] * slopes[2]
+        plane = np.stack([first / shape[0], second / shape[1]], axis=1) @ self.cell_angstrom
+        positions = np.column_stack([plane, rest[at] + above])
+        return positions[:, None], energies, np.column_stack([along, -k * above])[:, None]
+
+    def _slope(self, values: Float[np.ndarray, "first second"]) -> Float[np.ndarray, "first second 2"]:
+        """Gradient per Angstrom, by differences between neighbours."""
+        steps = [(np.roll(values, -1, axis) - np.roll(values, 1, axis)) / 2 for axis in (0, 1)]
+        return np.stack(steps, axis=-1) * values.shape @ np.linalg.inv(self.cell_angstrom).T
+
 
 MAP = tuple(EnergyMap.__dataclass_fields__)  # arrays of a file
 

@@ -7,6 +7,7 @@ from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 from dig_core.settings.elements import Symbol
 from dig_core.settings.fields import Name, Seed, Settings
 from dig_core.settings.network import GroupTraining, Noise
+from dig_core.settings.pretraining import FokkerPlanckLoss, FromEnergies
 from dig_core.settings.sampling import Drawing
 
 STRUCTURES = Literal["fcc", "hcp", "bcc", "L1_2", "L1_0", "B2", "random"]
@@ -175,6 +176,23 @@ class AdsorptionEvaluation(Settings):
     seed: Seed = Field(description="Seed of the baseline")
 
 
+class AdsorptionPretraining(FromEnergies):
+    """Training of adsorbed atoms from the energies of their maps before that on structures (PIDP)."""
+
+    structures: PositiveInt = Field(
+        description="Of every target: anywhere over its cell, at heights as at the temperature"
+    )
+    loss: FokkerPlanckLoss = Field(description="What is learned from them")
+
+    @model_validator(mode="after")
+    def _the_score_is_free(self) -> Self:
+        if self.loss.form != "score":
+            raise ValueError(
+                f"expected loss.form: score, which adsorbates have; got {self.loss.form}. Write score"
+            )
+        return self
+
+
 class AdsorptionStudy(Settings):
     """Everything about one study of adsorption."""
 
@@ -184,6 +202,9 @@ class AdsorptionStudy(Settings):
     data: AdsorptionEnergies = Field(description="Energies")
     model: SurfaceNetwork = Field(description="Score network")
     process: SurfaceProcess = Field(description="Diffusion process")
+    pretraining: AdsorptionPretraining | None = Field(
+        None, description="Training from energies before that on structures; null: none"
+    )
     training: GroupTraining = Field(description="Training")
     sampler: Drawing = Field(description="Drawing adsorbates")
     density: SurfaceDensity | None = Field(None, description="Density over the surface; null: none")
@@ -195,6 +216,15 @@ class AdsorptionStudy(Settings):
         if self.density and molecules:
             raise ValueError(
                 f"expected no density over the surface of molecules; got one, and {molecules[0]}. Remove `density`, or what is no atom"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _energies_are_those_of_atoms(self) -> Self:
+        molecules = [n for n, own in self.targets.items() if len(own.adsorbate) > 1 and not own.held_out]
+        if self.pretraining and molecules:
+            raise ValueError(
+                f"expected no pretraining with molecules; got one, and {molecules[0]}. Remove `pretraining`, or what is no atom"
             )
         return self
 

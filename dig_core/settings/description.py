@@ -18,7 +18,7 @@ def describe(study: AnyStudy) -> str:
     if isinstance(study, AdsorptionStudy):
         return (
             f"{', '.join(study.targets)} at {study.temperature_K:g} K: energies by {study.data.calculator}{_bundled(study, 'surfaces')};"
-            f" {study.training.steps} training steps; {study.sampler.samples} samples by {study.sampler.kind} in {study.sampler.steps} steps"
+            f"{_before(study)} {study.training.steps} training steps; {study.sampler.samples} samples by {study.sampler.kind} in {study.sampler.steps} steps"
         )
     if isinstance(study, CarbonStudy):
         return (
@@ -32,9 +32,12 @@ def describe(study: AnyStudy) -> str:
     )
 
 
-def _before(study: Study | ProteinStudy) -> str:
+def _before(study: Study | ProteinStudy | AdsorptionStudy) -> str:
     own = study.pretraining
-    return f" {own.steps} steps of pre-training on {own.structures.kind};" if own else ""
+    if own is None:
+        return ""
+    learned = "energies" if isinstance(study, AdsorptionStudy) else own.structures.kind
+    return f" {own.steps} steps of pre-training on {learned};"
 
 
 def _source(study: Study | ProteinStudy) -> str:

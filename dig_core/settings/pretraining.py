@@ -76,7 +76,17 @@ class ForceLoss(Settings):
     )
 
 
-class Pretraining(Settings):
+class FromEnergies(Settings):
+    """A training from energies before that on structures: its steps."""
+
+    steps: PositiveInt = Field(description="Optimiser steps")
+    batch_size: PositiveInt = Field(description="Structures per step")
+    learning_rate: PositiveFloat = Field(description="Largest learning rate")
+    warmup_steps: int = Field(ge=0, description="Steps of linear warm-up")
+    seed: Seed = Field(description="Seed of the structures, of the initial weights and of the noise")
+
+
+class Pretraining(FromEnergies):
     """Training from energies and forces before the training on frames."""
 
     structures: Annotated[HotDynamics | BiasedDynamics | ParallelTempering, Field(discriminator="kind")] = (
@@ -85,11 +95,6 @@ class Pretraining(Settings):
     loss: Annotated[DenoisingLoss | FokkerPlanckLoss | ForceLoss, Field(discriminator="kind")] = Field(
         description="What is learned from them"
     )
-    steps: PositiveInt = Field(description="Optimiser steps")
-    batch_size: PositiveInt = Field(description="Structures per step")
-    learning_rate: PositiveFloat = Field(description="Largest learning rate")
-    warmup_steps: int = Field(ge=0, description="Steps of linear warm-up")
-    seed: Seed = Field(description="Seed of the structures, of the initial weights and of the noise")
 
     @model_validator(mode="after")
     def _denoising_has_weights(self) -> Self:

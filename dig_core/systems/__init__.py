@@ -5,6 +5,7 @@ from types import ModuleType
 
 from dig_core.systems import (
     adsorption,
+    adsorption_pretraining,
     carbon,
     carbon_property,
     molecule,
@@ -29,4 +30,5 @@ EXPLORATION: dict[str, Callable] = {
 PRETRAINING: dict[str, Callable] = {
     "molecule": molecule_pretraining.pretraining_loss,
     "protein": protein_pretraining.pretraining_loss,
+    "adsorption": adsorption_pretraining.pretraining_loss,
 }

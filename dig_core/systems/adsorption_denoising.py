@@ -6,33 +6,27 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from dig_core.diffusion.losses import Batch, unit_variance_matching
 from dig_core.diffusion.processes import Process, State
 from dig_core.systems.adsorption_model import PLANE, Heights, Surface, encoded, heights_of, score
-from dig_core.systems.batches import even_times, frames_probabilities, indices_of_one_target, trained_frames
+from dig_core.systems.batches import even_times, frames_probabilities, structures_of_one_target
 
 LARGEST_MISMATCH_NATS = 0.1
 
 
 @dataclass(frozen=True)
 class OneSurface:
-    """The structures of one target, as states; the first `trained` ones train, the others validate."""
+    """The structures of one target, as states."""
 
     surface: Surface
     states: State
     process: dict[str, Process]
-    trained: int
 
     def __len__(self) -> int:
         return len(next(iter(self.states.values())))
-
-    def beside(self, index: int, count: int, generator: torch.Generator) -> Int[Tensor, " count"]:
-        """Indices of structures that train as this one does, or validate as it does."""
-        low, high = (0, self.trained) if index < self.trained else (self.trained, len(self))
-        return torch.randint(low, high, (count,), generator=generator, device=generator.device)
 
 
 @dataclass(frozen=True)
@@ -41,16 +35,16 @@ class AdsorptionDenoising:
 
     targets: Sequence[OneSurface]
     heights: Heights
+    validation_fraction: float
 
     def __call__(self, model: nn.Module, batch: Batch) -> Float[Tensor, " batch"]:
         """Loss of structures of the target that the first index belongs to (they count through all targets).
 
-        The other indices are of other targets, and few of them of this one: as many structures are drawn again, all of it. Half as many,
-        in fact, each twice, with opposite noise: what is odd in the noise cancels.
+        They are half as many as indices, each twice, with opposite noise: what is odd in the noise cancels.
         """
-        number, first = indices_of_one_target(batch.indices[:1], [len(own) for own in self.targets])
-        own, count = self.targets[number], (len(batch.indices) + 1) // 2
-        local = own.beside(int(first), count, batch.generator)
+        sizes, count = [len(own) for own in self.targets], (len(batch.indices) + 1) // 2
+        number, local = structures_of_one_target(batch, sizes, self.validation_fraction, count)
+        own = self.targets[number]
         time = even_times(count, batch.generator)
         clean = {field: x[local] for field, x in own.states.items()}
         noise = {field: each.noise(clean[field], batch.generator) for field, each in own.process.items()}
@@ -92,9 +86,9 @@ def denoising_loss(
         process = surface.process(settings["process"])
         _expect_uniform(name, process[PLANE].prior_mismatch_nats(1.0, 2 * len(surface.adsorbed)))
         positions = torch.as_tensor(dataset[f"{name}.positions_angstrom"], dtype=torch.float64).to(device)
-        trained = trained_frames(len(positions), settings["training"]["validation_fraction"])
-        targets.append(OneSurface(surface, surface.state(positions, heights), process, trained))
+        targets.append(OneSurface(surface, surface.state(positions, heights), process))
     weights = [torch.as_tensor(dataset[f"{name}.weights"], dtype=torch.float32) for name in descriptors]
-    parts = frames_probabilities(weights, settings["training"]["validation_fraction"])
+    fraction = settings["training"]["validation_fraction"]
+    parts = frames_probabilities(weights, fraction)
     probabilities = {part: values.to(device) for part, values in parts.items()}
-    return AdsorptionDenoising(targets, heights), probabilities, 1.0
+    return AdsorptionDenoising(targets, heights, fraction), probabilities, 1.0

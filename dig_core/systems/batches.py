@@ -37,6 +37,20 @@ def indices_of_one_target(indices: Int[Tensor, " batch"], sizes: Sequence[int]) 
     return target, own[torch.arange(len(indices), device=indices.device) % len(own)]
 
 
+def structures_of_one_target(
+    batch: Batch, sizes: Sequence[int], validation_fraction: float, count: int
+) -> tuple[int, Int[Tensor, " count"]]:
+    """The target of the first index of a batch, and `count` of its structures, equally probable: all train, or all validate, as that one does.
+
+    Of many targets a batch names few structures of each, so others are drawn in their place.
+    """
+    target, first = indices_of_one_target(batch.indices[:1], sizes)
+    border = trained_frames(sizes[target], validation_fraction)
+    low, high = (0, border) if int(first) < border else (border, sizes[target])
+    device = batch.generator.device
+    return target, torch.randint(low, high, (count,), generator=batch.generator, device=device)
+
+
 def frames_probabilities(weights: Sequence[Tensor], validation_fraction: float) -> dict[str, Tensor]:
     """Probabilities of training and of validation frames; the validation frames are the last ones of each target."""
     parts: dict[str, list[Tensor]] = {"train": [], "validation": []}

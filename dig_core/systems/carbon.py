@@ -19,11 +19,17 @@ from dig_core.evaluation.matching import held_out_prototypes, matcher, matches, 
 from dig_core.systems.carbon_denoising import denoising_loss
 from dig_core.systems.carbon_model import network, trained_model
 from dig_core.systems.carbon_predictor import predictor_likelihood, predictor_of, told
-from dig_core.systems.carbon_property import network_likelihood, predicted, towards, trained_property
+from dig_core.systems.carbon_property import (
+    network_likelihood,
+    predicted,
+    property_units,
+    towards,
+    trained_property,
+)
 
 # What a kind of system offers to the jobs; see dig_core.systems.
 __all__ = [
-    "accelerated", "denoising_loss", "network", "network_likelihood", "predicted", "predictor_likelihood", "predictor_of", "prepared", "tabulated", "told", "towards", "trained_model", "trained_property",
+    "accelerated", "denoising_loss", "network", "network_likelihood", "predicted", "predictor_likelihood", "predictor_of", "prepared", "property_units", "tabulated", "told", "towards", "trained_model", "trained_property",
 ]  # fmt: skip
 
 

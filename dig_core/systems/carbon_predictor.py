@@ -4,7 +4,7 @@
 
 It is given torch tensors, [batch, atoms, 3], [batch, 3, 3] (rows are lattice vectors) and [batch, atoms], and returns the property [batch]. It need not know
 of noise: where it guides drawing, it is shown what a noised crystal becomes on the average (`diffusion.guidance.at_denoised`), and has to be
-differentiable with respect to coordinates and lattice.
+differentiable with respect to coordinates or lattice.
 """
 
 import importlib.util
@@ -22,9 +22,15 @@ from dig_core.diffusion.guidance import LogLikelihood, at_denoised
 from dig_core.diffusion.processes import State
 from dig_core.systems.carbon_denoising import places_by_count
 from dig_core.systems.carbon_model import FRACTIONAL, LATTICE, CarbonModel
+from dig_core.systems.carbon_property import PropertyUnits
 
 PREDICT = "predict"
 PREDICTED_AT_ONCE = 256
+VARIANCES = {
+    FRACTIONAL: 1.0 / 12.0,
+    LATTICE: 1.0,
+}  # of usual crystals: anywhere in the cell, and Y as its scale makes it
+LONGEST = 6.0  # of the matrix Y of a lattice, whose six numbers have a variance of about 1
 Predictor = Callable[[Tensor, Tensor, Tensor], Tensor]
 
 
@@ -78,16 +84,26 @@ def predictor_likelihood(
     predict: Predictor,
     atomic_numbers: Int[np.ndarray, " atoms"],
     asked: float,
-    tolerance: float,
+    units: PropertyUnits,
 ) -> LogLikelihood:
-    """ln N(asked; predict(x_0), tolerance^2), x_0 the denoised crystal."""
+    """ln N(asked; predict(x_0), tolerance^2 + spread^2 tau^2 / (1 + tau^2)), x_0 the denoised crystal.
+
+    Noise tau of the lattice leaves it uncertain, in the end as much as usual values differ. With the tolerance alone whatever is far from what is
+    asked for at the start is carried out of this world.
+    """
     numbers = torch.as_tensor(atomic_numbers, dtype=torch.long, device=model.device)[None]
 
-    def of_clean(state: State) -> Float[Tensor, " batch"]:
-        """Of crystals without noise."""
-        x = state[FRACTIONAL]
-        lattices = model.scale.lattices(state[LATTICE], x.shape[1])
+    def of_denoised(state: State, time: Tensor) -> Float[Tensor, " batch"]:
+        """Of crystals that had so much noise."""
+        x, left = state[FRACTIONAL], model.process[LATTICE].noise_to_signal(time) ** 2
+        lattices = model.scale.lattices(within(state[LATTICE]), x.shape[1])
         value = predict(x, lattices, numbers.expand(len(x), -1))
-        return Normal(value, tolerance).log_prob(torch.full_like(value, asked))
+        deviation = torch.sqrt(units.tolerance**2 + units.spread**2 * left / (1 + left))
+        return Normal(value, deviation).log_prob(torch.full_like(value, asked))
 
-    return at_denoised(model.score, model.process, of_clean)
+    return at_denoised(model.score, model.process, of_denoised, VARIANCES)
+
+
+def within(y: Float[Tensor, "batch 3 3"]) -> Float[Tensor, "batch 3 3"]:
+    """Matrices Y no longer than LONGEST: what noise has made of a cell may lead the network to one that is out of this world, and a predictor astray."""
+    return y * (LONGEST / y.flatten(1).norm(dim=1).clamp(min=LONGEST))[:, None, None]

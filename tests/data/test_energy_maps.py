@@ -120,3 +120,26 @@ def test_warm_molecules_have_bonds_of_the_lengths_that_their_springs_say():
     assert lengths.mean() == pytest.approx(1.1, abs=1e-3)
     assert lengths.std() == pytest.approx(np.sqrt(kT / 80.0), rel=0.02)
     assert np.abs(bonds[:, 0] / bonds[:, 2]).mean() == pytest.approx(np.sqrt(2 * kT / np.pi) / 1.1, rel=0.1)
+
+
+def test_energies_and_forces_of_structures_that_are_spread_are_those_of_the_map():
+    """Against the functions that the map was made from, and their finite differences."""
+
+    def energy(positions: np.ndarray) -> np.ndarray:
+        first, second = (positions[:, :2] @ np.linalg.inv(CELL)).T
+        stiffness = 8.0 * np.exp(0.3 * np.cos(2 * np.pi * second))
+        above = positions[:, 2] - 1.2 - 0.1 * waves(first, second)
+        return 0.2 * waves(first, second) + 0.5 * stiffness * above**2
+
+    own = own_map().finer(8)
+    positions, energies, forces = own.spread(2_000, KT, np.random.default_rng(0))
+    whole = energy(positions[:, 0])
+    np.testing.assert_allclose(energies - energies.min(), whole - whole.min(), atol=1e-6)
+    for axis in range(3):
+        step = 1e-5 * np.eye(3)[axis]
+        slope = (energy(positions[:, 0] + step) - energy(positions[:, 0] - step)) / 2e-5
+        np.testing.assert_allclose(forces[:, 0, axis], -slope, atol=5e-3)
+    fractional = positions[:, 0, :2] @ np.linalg.inv(CELL)
+    assert np.histogram2d(*fractional.T, bins=3, range=[[0, 1], [0, 1]])[0].min() > 150, "by no weight"
+    with pytest.raises(ValueError, match="expected the map of an atom; got one of a molecule"):
+        map_of_molecules().spread(5, KT, np.random.default_rng(0))

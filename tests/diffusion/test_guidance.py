@@ -90,16 +90,32 @@ def test_the_strength_may_change_with_the_noise():
     torch.testing.assert_close(push, (1 / process.noise_to_signal(time))[:, None].expand(3, 2))
 
 
-def test_at_the_denoised_point_the_gradient_goes_through_the_score():
-    """Of Gaussian data the denoised point is linear in x_t, with gain C (C + sigma^2)^-1."""
-    data, process = gaussian(), as_process("exploding")
-    state = {FIELD: torch.ones(3, 2, dtype=torch.float64)}
+@pytest.mark.parametrize("name", ["exploding", "linear"])
+def test_at_the_denoised_point_the_gradient_is_that_of_normal_data(name):
+    """Of normal data with a variance v the denoised point is alpha v / (alpha^2 v + sigma^2) x_t, and so the gradient is exact."""
+    process, variance = as_process(name), 0.7
+    state = {FIELD: torch.tensor([[1.0, -2.0], [0.5, 0.3], [-1.0, 3.0]], dtype=torch.float64)}
     time = torch.tensor([0.2, 0.5, 0.8], dtype=torch.float64)
-    clean = at_denoised(data.score(process), {FIELD: process}, lambda x: x[FIELD][:, 0])
-    found = gradient(clean, state, time)[FIELD]
-    for own, t in zip(found, time, strict=True):
-        whole = data.covariances[0] + process.sigma(t) ** 2 * torch.eye(2, dtype=torch.float64)
-        torch.testing.assert_close(own, torch.linalg.solve(whole, data.covariances[0])[:, 0])
+
+    def score(state, time):
+        total = process.alpha(time) ** 2 * variance + process.sigma(time) ** 2
+        return {FIELD: -state[FIELD] / total[:, None]}
+
+    def log_likelihood(clean, time):
+        return -(clean[FIELD] ** 3).sum(dim=1) * time
+
+    gain = process.alpha(time) * variance / (process.alpha(time) ** 2 * variance + process.sigma(time) ** 2)
+    own = at_denoised(score, {FIELD: process}, log_likelihood, {FIELD: variance})
+    clean = gain[:, None] * state[FIELD]
+    torch.testing.assert_close(own(state, time), -(clean**3).sum(dim=1) * time)
+    torch.testing.assert_close(gradient(own, state, time)[FIELD], -3 * clean**2 * (time * gain)[:, None])
+
+
+def test_what_a_value_does_not_depend_on_is_not_pushed():
+    state = {FIELD: torch.ones(3, 2), "other": torch.ones(3, 2)}
+    found = gradient(lambda state, time: state[FIELD].sum(dim=1), state, torch.ones(3))
+    torch.testing.assert_close(found[FIELD], torch.ones(3, 2))
+    torch.testing.assert_close(found["other"], torch.zeros(3, 2))
 
 
 def test_fields_stay_in_their_space():

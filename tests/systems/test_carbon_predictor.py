@@ -8,7 +8,8 @@ from torch.distributions import Normal
 from dig_core.crystals import Crystals, crystals_of
 from dig_core.diffusion.guidance import gradient
 from dig_core.systems.carbon_model import FRACTIONAL, LATTICE, CarbonModel, diffusion_process, symmetric
-from dig_core.systems.carbon_predictor import predictor_likelihood, predictor_of, told
+from dig_core.systems.carbon_predictor import LONGEST, predictor_likelihood, predictor_of, told, within
+from dig_core.systems.carbon_property import PropertyUnits
 from tests.systems.test_carbon_model import PROCESS, SCALE, normal
 from tests.systems.test_carbon_property import dataset
 
@@ -38,8 +39,8 @@ def test_values_stand_in_the_order_of_the_crystals(tmp_path):
 
 
 def test_a_predictor_is_shown_the_denoised_crystal(tmp_path):
-    """Of lattices whose Y is normal with variance v, which is v / (v + sigma^2) Y."""
-    process, variance = diffusion_process(PROCESS), 0.3
+    """Of lattices whose Y is normal with variance 1, which is Y / (1 + sigma^2)."""
+    process, variance = diffusion_process(PROCESS), 1.0
 
     def exact(state, time):
         total = variance + process[LATTICE].sigma(time) ** 2
@@ -50,14 +51,27 @@ def test_a_predictor_is_shown_the_denoised_crystal(tmp_path):
 
     model = CarbonModel(exact, process, SCALE, {}, "cpu")
     state = {FRACTIONAL: normal(3, 4, 3).double() % 1.0, LATTICE: symmetric(normal(3, 3, 3).double())}
-    likelihood = predictor_likelihood(model, predictor_of(file_of(tmp_path, VOLUME)), np.full(4, 6), 7.0, 2.0)
+    predict, units = predictor_of(file_of(tmp_path, VOLUME)), PropertyUnits(0.0, 1.5, 2.0)
+    likelihood = predictor_likelihood(model, predict, np.full(4, 6), 7.0, units)
+    noise = process[LATTICE].sigma(TIME) ** 2
+    deviation = torch.sqrt(4.0 + 1.5**2 * noise / (1 + noise))
     shrunk = variance / (variance + process[LATTICE].sigma(TIME) ** 2)
     volumes = torch.linalg.det(SCALE.lattices(shrunk[:, None, None] * state[LATTICE], 4)) / 4
-    expected = Normal(volumes, 2.0).log_prob(torch.full_like(volumes, 7.0))
+    expected = Normal(volumes, deviation).log_prob(torch.full_like(volumes, 7.0))
     torch.testing.assert_close(likelihood(state, TIME), expected)
-    # ln of the volume is s tr Y and a constant, so d ln N / dY = (asked - V) V s shrunk / tolerance^2 on the diagonal.
-    slope = ((7.0 - volumes) * volumes * SCALE.spread * shrunk / 4.0)[:, None, None] * torch.eye(3).double()
+    # ln of the volume is s tr Y and a constant, so d ln N / dY = (asked - V) V s shrunk / deviation^2 on the diagonal.
+    slope = ((7.0 - volumes) * volumes * SCALE.spread * shrunk / deviation**2)[:, None, None] * torch.eye(
+        3
+    ).double()
     torch.testing.assert_close(gradient(likelihood, state, TIME)[LATTICE], slope)
+
+
+def test_lattices_out_of_this_world_are_made_shorter_and_others_left():
+    y = torch.stack([torch.diag(torch.tensor([50.0, -3.0, 0.2])), torch.eye(3)])
+    found = within(y)
+    assert found[0].norm().item() == pytest.approx(LONGEST)
+    torch.testing.assert_close(found[0] / found[0].norm(), y[0] / y[0].norm())
+    torch.testing.assert_close(found[1], y[1])
 
 
 @pytest.mark.parametrize(
