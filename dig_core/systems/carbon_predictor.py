@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
-from torch.distributions import Normal
+from torch.distributions import StudentT
 
 from dig_core.crystals import Crystals
 from dig_core.diffusion.guidance import LogLikelihood, at_denoised
@@ -30,6 +30,7 @@ VARIANCES = {
     FRACTIONAL: 1.0 / 12.0,
     LATTICE: 1.0,
 }  # of usual crystals: anywhere in the cell, and Y as its scale makes it
+TAILS = 3.0  # degrees of freedom: a predictor is at times far off
 LONGEST = 6.0  # of the matrix Y of a lattice, whose six numbers have a variance of about 1
 Predictor = Callable[[Tensor, Tensor, Tensor], Tensor]
 
@@ -86,10 +87,10 @@ def predictor_likelihood(
     asked: float,
     units: PropertyUnits,
 ) -> LogLikelihood:
-    """ln N(asked; predict(x_0), tolerance^2 + spread^2 tau^2 / (1 + tau^2)), x_0 the denoised crystal.
+    """ln of a t distribution at `asked`, about predict(x_0) of the denoised crystal x_0, of width^2 = tolerance^2 + spread^2 tau^2 / (1 + tau^2).
 
-    Noise tau of the lattice leaves it uncertain, in the end as much as usual values differ. With the tolerance alone whatever is far from what is
-    asked for at the start is carried out of this world.
+    Noise tau of the lattice leaves it uncertain, in the end as much as usual values differ. A normal distribution would carry crystals of which the
+    predictor tells something absurd out of this world: the further off, the harder it pulls.
     """
     numbers = torch.as_tensor(atomic_numbers, dtype=torch.long, device=model.device)[None]
 
@@ -99,7 +100,7 @@ def predictor_likelihood(
         lattices = model.scale.lattices(within(state[LATTICE]), x.shape[1])
         value = predict(x, lattices, numbers.expand(len(x), -1))
         deviation = torch.sqrt(units.tolerance**2 + units.spread**2 * left / (1 + left))
-        return Normal(value, deviation).log_prob(torch.full_like(value, asked))
+        return StudentT(TAILS, value, deviation).log_prob(torch.full_like(value, asked))
 
     return at_denoised(model.score, model.process, of_denoised, VARIANCES)
 

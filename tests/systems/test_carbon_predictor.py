@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from torch.distributions import Normal
+from torch.distributions import StudentT
 
 from dig_core.crystals import Crystals, crystals_of
 from dig_core.diffusion.guidance import gradient
@@ -57,12 +57,11 @@ def test_a_predictor_is_shown_the_denoised_crystal(tmp_path):
     deviation = torch.sqrt(4.0 + 1.5**2 * noise / (1 + noise))
     shrunk = variance / (variance + process[LATTICE].sigma(TIME) ** 2)
     volumes = torch.linalg.det(SCALE.lattices(shrunk[:, None, None] * state[LATTICE], 4)) / 4
-    expected = Normal(volumes, deviation).log_prob(torch.full_like(volumes, 7.0))
+    expected = StudentT(3.0, volumes, deviation).log_prob(torch.full_like(volumes, 7.0))
     torch.testing.assert_close(likelihood(state, TIME), expected)
-    # ln of the volume is s tr Y and a constant, so d ln N / dY = (asked - V) V s shrunk / deviation^2 on the diagonal.
-    slope = ((7.0 - volumes) * volumes * SCALE.spread * shrunk / deviation**2)[:, None, None] * torch.eye(
-        3
-    ).double()
+    # ln of the volume is s tr Y and a constant; d ln t / dV = 4 (asked - V) / (3 deviation^2 + (asked - V)^2).
+    pull = 4.0 * (7.0 - volumes) / (3.0 * deviation**2 + (7.0 - volumes) ** 2)
+    slope = (pull * volumes * SCALE.spread * shrunk)[:, None, None] * torch.eye(3).double()
     torch.testing.assert_close(gradient(likelihood, state, TIME)[LATTICE], slope)
 
 
