@@ -157,6 +157,7 @@ rule evaluate_adsorption:
         molecule="results/{system}/{target}/molecule.npz",
         energies="results/{system}/{target}/energies.npz",
         training="results/{system}/model/training.json",
+        pretraining=pretraining_record,
         library=library(
             "data/adsorbates.py",
             "data/energy_maps.py",

@@ -309,6 +309,7 @@ rule evaluate_crystals:
             "evaluation/ideal_bonds.py",
             "evaluation/rings.py",
             "systems/carbon_evaluation.py",
+            "systems/carbon_predictor.py",
             "systems/carbon_property_evaluation.py",
             "systems/carbon_relaxation.py",
         ),

@@ -479,8 +479,10 @@ def asked_guidance(wildcards):
 
 def asked_units(wildcards):
     """Usual values of the property, where another predictor than its network guides the drawing."""
-    is_told = guided_by(wildcards) == "predictor"
-    return CONFIG.studies[wildcards.system].property.units if is_told else None
+    if guided_by(wildcards) != "predictor":
+        return None
+    units = CONFIG.studies[wildcards.system].property.units
+    return {name: units[name] for name in ("centre", "spread", "tolerance")}
 
 
 def all_scales(wildcards):

@@ -417,6 +417,7 @@ def test_labels_are_those_of_the_property_and_of_samples_that_there_are(tmp_path
             "expected predictor, a Python file, with guidance.by",
         ),
         ({"predictor": "absent.py"}, "expected the file absent.py; found none"),
+        ({"predictor": "README.md"}, "property.predictor"),
     ):
         text = mistake(tmp_path, changed("property", tiny | {"labels": labels} | changes, CARBON))
         assert "expected" in text and told in text
@@ -506,6 +507,12 @@ def test_energies_of_surfaces_are_learned_as_a_free_score_and_of_atoms(tmp_path)
             "pretraining: expected loss.form: score, which adsorbates have; got",
         ),
         ("targets.H_on_Cu.adsorbate", "CO", "expected no pretraining with molecules; got one, and H_on_Cu"),
+        (
+            "process.height.sigma_min",
+            0.1,
+            "expected process.height.sigma_min of at most a third of pretraining.loss.narrowest, 0.05; got 0.1",
+        ),
+        ("pretraining.structures", 1, "pretraining.structures"),
     ):
         assert told in mistake(tmp_path, changed(path, value, own))
 

@@ -14,6 +14,8 @@ def main(job):
     own = settings | {"kT_eV": thermal_energy_eV(job.params.temperature_K)}
     metrics, shown = evaluate(samples, arrays, energies, own, density)
     metrics["seconds_train"] = read_json(job.input.training)["seconds_train"]
+    if job.input.pretraining:
+        metrics["seconds_pretrain"] = read_json(job.input.pretraining)["seconds_pretrain"]
     metrics["seconds_sample"] = float(samples["seconds_sample"])
     origin = provenance({"evaluation": settings}, job.input, settings["seed"], started)
     save_arrays(job.output.evaluation, origin, **shown)

@@ -30,7 +30,7 @@ def main(job):
         known = system.trained_property(checkpoint, device())
         likelihood = system.network_likelihood(known, atoms, asked, device())
         model = system.towards(model, likelihood, guidance)
-    settings = {name: job.params[name] for name in ("sampler", "target", "guidance")}
+    settings = {name: job.params[name] for name in ("sampler", "target", "guidance", "units")}
     kept = kept_batches(partial, settings, [file for file in job.input if file])
     drawn = draw_crystals(model, atoms, sampler, kept)
     origin = provenance(settings, job.input, sampler["seed"], started)

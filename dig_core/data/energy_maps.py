@@ -108,6 +108,7 @@ class EnergyMap:
 
 
 MAP = tuple(EnergyMap.__dataclass_fields__)  # arrays of a file
+FINER = 4  # times as many points, where structures are drawn from a map and sites are found on it
 
 
 def _finer_rest(

@@ -31,8 +31,10 @@ def guided(
 
     def own(state: State, time: Tensor) -> State:
         """The score of every field [batch, ...] at times [batch]."""
-        slope, push = score(state, time), gradient(log_likelihood, state, time)
-        strength = scale(first.noise_to_signal(time))
+        slope, strength = score(state, time), scale(first.noise_to_signal(time))
+        if not strength.any():
+            return slope
+        push = gradient(log_likelihood, state, time)
         return {
             field: x
             + limited(
@@ -76,7 +78,7 @@ def at_denoised(
     """ln q(c | E[x_0 | x_t]) from a predictor of clean points (Chung et al. 2023, arXiv 2209.14687), which is told the time as well.
 
     The denoised point is taken to move with x_t as that of normal data does which have these variances in every field, by 1/(alpha (1 + tau^2/variance)).
-    The gradient through a score network would be exact, and costs twice as much; but far from all data it leads anywhere, and points with it.
+    The gradient through a score network would be exact; but far from all data it leads anywhere, and points with it.
     """
 
     def moving(field: str, x: Tensor, clean: Tensor, time: Tensor) -> Tensor:

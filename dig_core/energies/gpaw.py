@@ -32,9 +32,9 @@ def band_gap_eV(crystal: Structure, settings: PlaneWaves) -> float:
         raise RuntimeError(
             f"expected data sets of GPAW for {crystal.formula}; got none. Install them with `gpaw install-data <folder>`"
         ) from error
-    return gap_eV(
-        levels_eV(atoms.calc), round(atoms.calc.get_number_of_electrons()) // 2, settings.smallest_gap_eV
-    )
+    filled, alone = divmod(round(atoms.calc.get_number_of_electrons()), 2)
+    # Spins are paired: with one electron more a band is half filled, and the crystal a metal.
+    return 0.0 if alone else gap_eV(levels_eV(atoms.calc), filled, settings.smallest_gap_eV)
 
 
 def _package() -> Any:

@@ -179,8 +179,8 @@ class AdsorptionEvaluation(Settings):
 class AdsorptionPretraining(FromEnergies):
     """Training of adsorbed atoms from the energies of their maps before that on structures (PIDP)."""
 
-    structures: PositiveInt = Field(
-        description="Of every target: anywhere over its cell, at heights as at the temperature"
+    structures: int = Field(
+        ge=2, description="Of every target: anywhere over its cell, at heights as at the temperature"
     )
     loss: FokkerPlanckLoss = Field(description="What is learned from them")
 
@@ -222,11 +222,21 @@ class AdsorptionStudy(Settings):
     @model_validator(mode="after")
     def _energies_are_those_of_atoms(self) -> Self:
         molecules = [n for n, own in self.targets.items() if len(own.adsorbate) > 1 and not own.held_out]
+        self._expect_fine_noise()
         if self.pretraining and molecules:
             raise ValueError(
                 f"expected no pretraining with molecules; got one, and {molecules[0]}. Remove `pretraining`, or what is no atom"
             )
         return self
+
+    def _expect_fine_noise(self) -> None:
+        """Forces are the score only where the noise is finer than sites."""
+        for field, noise in (("plane", self.process.plane), ("height", self.process.height)):
+            if self.pretraining and noise.sigma_min > 1.001 * self.pretraining.loss.narrowest / 3.0:
+                raise ValueError(
+                    f"expected process.{field}.sigma_min of at most a third of pretraining.loss.narrowest, {self.pretraining.loss.narrowest / 3.0:.2g}; got {noise.sigma_min:g}."
+                    " Forces are the score where the noise is narrower than sites"
+                )
 
     @model_validator(mode="after")
     def _some_density_is_wanted(self) -> Self:

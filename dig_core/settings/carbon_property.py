@@ -67,6 +67,7 @@ class CrystalProperty(Settings):
     tolerance: PositiveFloat = Field(description="Values this near are the same: the smallest uncertainty")
     predictor: str | None = Field(
         None,
+        pattern=r"\.py$",
         description="Python file with a function `predict` of fractional coordinates [batch, atoms, 3], lattices in Angstrom [batch, 3, 3] and atomic numbers [batch, atoms], torch tensors, that returns the property [batch]; null: none",
     )
     guidance: Guidance = Field(description="Towards `asked` of a target")

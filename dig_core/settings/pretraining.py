@@ -59,7 +59,7 @@ class FokkerPlanckLoss(Settings):
         description="score: the paper's free vector; potential: log q, of which the score is the gradient"
     )
     narrowest: PositiveFloat = Field(
-        description="Width of the stiffest vibration in standard deviations of the data: the scale of residuals"
+        description="Width of the stiffest vibration in standard deviations of the data, of adsorbates that of a site in Angstrom and in spreads of the height: the scale of residuals"
     )
     residual: PositiveFloat = Field(description="Weight of the residual against the boundary")
     curriculum: Fraction = Field(

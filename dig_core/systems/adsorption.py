@@ -12,7 +12,7 @@ from ase.calculators.calculator import BaseCalculator
 from jaxtyping import Float
 from torch import nn
 
-from dig_core.data.energy_maps import EnergyMap
+from dig_core.data.energy_maps import FINER, EnergyMap
 from dig_core.data.slab_files import read_slab
 from dig_core.data.surfaces import crystal, slab
 from dig_core.energies.ase import calculator
@@ -31,7 +31,6 @@ __all__ = [
 
 Arrays = Mapping[str, np.ndarray]
 SURFACE = ("slab_angstrom", "slab_numbers", "layers", "lattice_angstrom", "adsorbed_numbers")
-FINER = 4  # times as many points of a map, of which structures are drawn
 
 
 def accelerated(model: nn.Module, settings: Mapping[str, Any]) -> nn.Module:

@@ -13,7 +13,7 @@ from jaxtyping import Float, Int
 from scipy.stats import spearmanr
 
 from dig_core.data.adsorbates import heuristic_sites
-from dig_core.data.energy_maps import EnergyMap
+from dig_core.data.energy_maps import FINER, EnergyMap
 from dig_core.evaluation.adsorbed_molecules import molecule_metrics, standing
 from dig_core.evaluation.site_coverage import (
     BURIED_BELOW,
@@ -33,7 +33,6 @@ Metrics = dict[str, float | int]
 SAMPLES, FLOOR = "", "_noise_floor"
 RANDOM, HEURISTIC = "_baseline_random_placement", "_baseline_heuristic_sites"
 AROUND_ANGSTROM = 0.1  # of the mean height of the sites, of atoms that are put anywhere
-FINER = 4  # times as many points of the map, on which sites are found
 
 
 class Reference(NamedTuple):

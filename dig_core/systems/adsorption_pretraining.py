@@ -14,7 +14,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from dig_core.data.energy_maps import MAP, EnergyMap
+from dig_core.data.energy_maps import FINER, MAP, EnergyMap
 from dig_core.diffusion.fokker_planck import ReverseStep, reverse_step_residual
 from dig_core.diffusion.losses import Batch, Loss
 from dig_core.diffusion.processes import Process, Score
@@ -22,8 +22,6 @@ from dig_core.pretraining import Emphasis, EnergyLoss, RelevantStructures
 from dig_core.systems.adsorption_model import HEIGHT, PLANE, Heights, Surface, encoded, heights_of, score
 from dig_core.systems.batches import frames_probabilities, structures_of_one_target
 from dig_core.units import thermal_energy_eV
-
-FINER = 4  # times as many points of a map
 
 
 @dataclass(frozen=True)

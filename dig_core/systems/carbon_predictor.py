@@ -8,8 +8,10 @@ differentiable with respect to coordinates or lattice.
 """
 
 import importlib.util
+import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import torch
@@ -39,11 +41,9 @@ def predictor_of(file: str | Path) -> Predictor:
     """The function `predict` of a Python file, whose answers are looked at.
 
     Raises:
-        ValueError: there is none; later, when it is called: it returns anything but one number for each crystal.
+        ValueError: there is none, or the file is not Python; later, when it is called: it returns anything but one number for each crystal.
     """
-    spec = importlib.util.spec_from_file_location(f"predictor_{Path(file).stem}", file)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    module = _module_of(Path(file))
     predict = getattr(module, PREDICT, None)
     if not callable(predict):
         raise ValueError(
@@ -52,7 +52,12 @@ def predictor_of(file: str | Path) -> Predictor:
 
     def checked(fractional: Tensor, lattices: Tensor, atomic_numbers: Tensor) -> Tensor:
         """The property of every crystal."""
-        values = predict(fractional, lattices, atomic_numbers)
+        try:
+            values = predict(fractional, lattices, atomic_numbers)
+        except TypeError as error:
+            raise ValueError(
+                f"expected {PREDICT} in {file} to take fractional coordinates, lattices and atomic numbers; got TypeError: {error}. Correct it"
+            ) from error
         if not isinstance(values, Tensor) or values.shape != (len(fractional),):
             raise ValueError(
                 f"expected {PREDICT} in {file} to return a tensor of {len(fractional)} numbers for as many crystals; got {_described(values)}. Return one for each"
@@ -60,6 +65,19 @@ def predictor_of(file: str | Path) -> Predictor:
         return values
 
     return checked
+
+
+def _module_of(file: Path) -> ModuleType:
+    """A file as a module; its neighbours are no packages that it could import."""
+    spec = importlib.util.spec_from_file_location(f"predictor_{file.stem}", file)
+    module = sys.modules[spec.name] = importlib.util.module_from_spec(spec)  # dataclasses look there
+    try:
+        spec.loader.exec_module(module)
+    except (SyntaxError, ImportError, NameError, AttributeError, TypeError) as error:
+        raise ValueError(
+            f"expected Python that can be loaded in {file}; got {type(error).__name__}: {error}. Correct it, or install what it needs"
+        ) from error
+    return module
 
 
 def _described(values: object) -> str:
@@ -98,7 +116,7 @@ def predictor_likelihood(
         """Of crystals that had so much noise."""
         x, left = state[FRACTIONAL], model.process[LATTICE].noise_to_signal(time) ** 2
         lattices = model.scale.lattices(within(state[LATTICE]), x.shape[1])
-        value = predict(x, lattices, numbers.expand(len(x), -1))
+        value = _pulling(predict(x, lattices, numbers.expand(len(x), -1)), x.requires_grad)
         deviation = torch.sqrt(units.tolerance**2 + units.spread**2 * left / (1 + left))
         return StudentT(TAILS, value, deviation).log_prob(torch.full_like(value, asked))
 
@@ -108,3 +126,14 @@ def predictor_likelihood(
 def within(y: Float[Tensor, "batch 3 3"]) -> Float[Tensor, "batch 3 3"]:
     """Matrices Y no longer than LONGEST: what noise has made of a cell may lead the network to one that is out of this world, and a predictor astray."""
     return y * (LONGEST / y.flatten(1).norm(dim=1).clamp(min=LONGEST))[:, None, None]
+
+
+def _pulling(values: Float[Tensor, " batch"], wanted: bool) -> Float[Tensor, " batch"]:
+    """The values, if they say where to go: by a gradient, where one is wanted."""
+    lost, missing = wanted and not values.requires_grad, int((~values.isfinite()).sum())
+    if lost or missing:
+        found = "no gradient" if lost else f"{missing} others"
+        raise ValueError(
+            f"expected {PREDICT} to return finite numbers that torch can differentiate, for any crystal; got {found}. Correct it, lower guidance.largest_noise, or write by: network"
+        )
+    return values

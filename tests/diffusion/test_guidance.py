@@ -111,6 +111,18 @@ def test_at_the_denoised_point_the_gradient_is_that_of_normal_data(name):
     torch.testing.assert_close(gradient(own, state, time)[FIELD], -3 * clean**2 * (time * gain)[:, None])
 
 
+def test_where_nothing_is_asked_for_nothing_is_asked():
+    """A predictor that has no answer for pure noise is not called there."""
+    data, process = two_states(), as_process("exploding")
+
+    def no_answer(state, time):
+        raise AssertionError("asked")
+
+    state, time = {FIELD: torch.ones(3, 2, dtype=torch.float64)}, torch.full((3,), 0.9, dtype=torch.float64)
+    own = guided(data.score(process), no_answer, {FIELD: process}, lambda noise: 0.0 * noise)
+    torch.testing.assert_close(own(state, time), data.score(process)(state, time))
+
+
 def test_what_a_value_does_not_depend_on_is_not_pushed():
     state = {FIELD: torch.ones(3, 2), "other": torch.ones(3, 2)}
     found = gradient(lambda state, time: state[FIELD].sum(dim=1), state, torch.ones(3))

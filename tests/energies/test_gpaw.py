@@ -3,7 +3,10 @@
 import importlib.util
 import sys
 
+import numpy as np
 import pytest
+from ase import Atoms
+from ase.calculators.singlepoint import SinglePointCalculator
 from pymatgen.core import Lattice, Structure
 
 from dig_core.data.carbon_phases import phase
@@ -34,6 +37,58 @@ def test_a_calculation_that_does_not_converge_is_told_in_one_line(monkeypatch):
 def test_elements_without_data_are_told_in_one_line():
     with pytest.raises(RuntimeError, match="expected data sets of GPAW for U1; got none"):
         gpaw.band_gap_eV(Structure(Lattice.cubic(3.0), ["U"], [[0, 0, 0]]), PlaneWaves())
+
+
+class Package:
+    """Stands in for GPAW: sodium of seven electrons, whose fourth band is half filled, or of eight."""
+
+    KohnShamConvergenceError = type("KohnShamConvergenceError", (Exception,), {})
+
+    class GPAW(SinglePointCalculator):
+        electrons, error = 8, None
+
+        def __init__(self, **settings):
+            super().__init__(Atoms("Na"), energy=0.0)
+            self.settings = settings
+
+        def get_potential_energy(self, *args, **kwargs):
+            if self.error:
+                raise self.error
+            return 0.0
+
+        def get_number_of_electrons(self):
+            return self.electrons
+
+        def get_ibz_k_points(self):
+            return [0, 1]
+
+        def get_eigenvalues(self, kpt):
+            return np.array([[-50.0, -30.0, -28.0, -2.0, 3.0], [-50.0, -30.0, -29.0, 0.0, 2.5]][kpt])
+
+
+@pytest.mark.parametrize(("electrons", "gap"), [(8, 2.5), (7, 0.0)])
+def test_half_filled_bands_are_metals(monkeypatch, electrons, gap):
+    monkeypatch.setitem(sys.modules, "gpaw", Package)
+    monkeypatch.setattr(Package.GPAW, "electrons", electrons)
+    assert gpaw.band_gap_eV(Structure(Lattice.cubic(4.0), ["Na"], [[0, 0, 0]]), PlaneWaves()) == gap
+
+
+@pytest.mark.parametrize(
+    ("error", "kind", "told"),
+    [
+        (
+            Package.KohnShamConvergenceError(),
+            ValueError,
+            "expected a calculation of C2 that converges; got none after",
+        ),
+        (FileNotFoundError(), RuntimeError, "expected data sets of GPAW for C2; got none"),
+    ],
+)
+def test_what_goes_wrong_in_it_is_told_in_one_line(monkeypatch, error, kind, told):
+    monkeypatch.setitem(sys.modules, "gpaw", Package)
+    monkeypatch.setattr(Package.GPAW, "error", error)
+    with pytest.raises(kind, match=told):
+        gpaw.band_gap_eV(phase("diamond"), PlaneWaves())
 
 
 def test_what_is_missing_is_told_in_one_line(monkeypatch):

@@ -53,6 +53,35 @@ def test_the_loss_of_the_exact_score_is_nothing_and_that_of_another_is_not(monke
     assert loss(torch.nn.Identity(), batch()).mean().item() > 0.02
 
 
+def test_forces_are_those_of_the_energies_as_the_state_has_them():
+    """Per Angstrom in the plane, per spread in height, over kT: finite differences of the functions that the map was made from."""
+    own = settings(500)
+    loss, _, _ = pretraining_loss(dataset(1.0), {"one": arrays()}, own, "cpu")
+    relevant, form = loss.losses[0].relevant, loss.losses[0].form
+    cell, kT = form.surface.lattice[:2, :2].double(), thermal_energy_eV(TEMPERATURE_K)
+
+    def energy(plane, height):
+        a, b = 2 * 2 * np.pi * (plane @ torch.linalg.inv(cell)).T
+        waves, sines = a.cos() + b.cos() + (a + b).cos(), a.sin() + b.sin() - (a + b).sin()
+        above = 1.0 + 0.3 * height - 1.0 - 0.1 * waves
+        return (0.3 * waves + 0.03 * sines + 0.5 * STIFFNESS * above**2) / kT
+
+    state = {field: x[:, 0].double() for field, x in relevant.state.items()}
+    plane = (state[PLANE] @ cell).requires_grad_()
+    height = state[HEIGHT][:, 0].requires_grad_()
+    total = energy(plane, height)
+    slopes = torch.autograd.grad(total.sum(), [plane, height])
+    energies_found = relevant.energies_per_kT.double()
+    torch.testing.assert_close(
+        energies_found - energies_found.min(), (total - total.min()).detach(), atol=2e-2, rtol=1e-3
+    )
+    for field, slope in zip((PLANE, HEIGHT), slopes, strict=True):
+        found = relevant.forces_per_kT[field][:, 0].double()
+        torch.testing.assert_close(
+            found, -slope.reshape(found.shape), atol=0.02 * found.abs().max().item(), rtol=0.02
+        )
+
+
 def test_forces_are_learned_from_energies():
     """A hundred steps."""
     torch.manual_seed(0)

@@ -65,6 +65,32 @@ def test_a_predictor_is_shown_the_denoised_crystal(tmp_path):
     torch.testing.assert_close(gradient(likelihood, state, TIME)[LATTICE], slope)
 
 
+@pytest.mark.parametrize(
+    ("value", "found"),
+    [("fractional.detach()[:, 0, 0]", "no gradient"), ("fractional[:, 0, 0].log()", "3 others")],
+)
+def test_values_that_pull_nowhere_are_refused(tmp_path, value, found):
+    text = f"def predict(fractional, lattices_angstrom, atomic_numbers):\n    return {value}\n"
+    process = diffusion_process(PROCESS)
+    model = CarbonModel(lambda state, time: state, process, SCALE, {}, "cpu")
+    own = predictor_likelihood(
+        model, predictor_of(file_of(tmp_path, text)), np.full(4, 6), 1.0, PropertyUnits(0.0, 1.0, 1.0)
+    )
+    state = {FRACTIONAL: torch.zeros(3, 4, 3).double(), LATTICE: torch.zeros(3, 3, 3).double()}
+    with pytest.raises(ValueError, match=f"for any crystal; got {found}"):
+        gradient(own, state, TIME)
+
+
+def test_a_file_may_hold_dataclasses(tmp_path):
+    text = "from __future__ import annotations\nfrom dataclasses import dataclass\n@dataclass\nclass Own:\n    x: int = 2\n"
+    text += "def predict(fractional, lattices_angstrom, atomic_numbers):\n    return fractional[:, 0, 0] * 0 + Own().x\n"
+    predict = predictor_of(file_of(tmp_path, text))
+    assert predict(torch.zeros(2, 4, 3), torch.eye(3).expand(2, 3, 3), torch.ones(2, 4)).tolist() == [
+        2.0,
+        2.0,
+    ]
+
+
 def test_lattices_out_of_this_world_are_made_shorter_and_others_left():
     y = torch.stack([torch.diag(torch.tensor([50.0, -3.0, 0.2])), torch.eye(3)])
     found = within(y)
@@ -83,6 +109,12 @@ def test_lattices_out_of_this_world_are_made_shorter_and_others_left():
             r"of 2 numbers for as many crystals; got shape \(2, 4, 3\)",
         ),
         ("def predict(x, lattices, numbers): return 1.0", "of 2 numbers for as many crystals; got float"),
+        ("def predict(x): return x", r"expected predict in .*mine.py to take .* got TypeError"),
+        (
+            "def predict(x, y, z) return x",
+            r"expected Python that can be loaded in .*mine.py; got SyntaxError",
+        ),
+        ("import no_such_package", r"got ModuleNotFoundError: No module named 'no_such_package'"),
     ],
 )
 def test_what_is_no_predictor_is_told_in_one_line(tmp_path, text, message):
