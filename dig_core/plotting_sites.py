@@ -5,6 +5,7 @@ from collections.abc import Mapping
 import matplotlib
 import numpy as np
 import pandas
+from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -14,6 +15,7 @@ Arrays = Mapping[str, np.ndarray]
 COLUMNS = 4
 MOST = 12  # targets, of more the first ones
 DOTS = 300
+PANEL_IN, TITLE_IN = 0.85 * WIDTH_IN / COLUMNS, 0.4  # beside the colour bar; above each map
 HIGHEST_EV = 1.0
 ENERGY, LOG_DENSITY = "map.energies_eV", "density.minus_kT_log_p_eV"
 
@@ -31,7 +33,9 @@ def sites_figure(evaluations: Mapping[str, Arrays]) -> tuple[Figure, pandas.Data
             if name in arrays
         ]
         rows = -(-len(shown_maps) // COLUMNS)
-        figure = Figure(figsize=(WIDTH_IN, 1.9 * rows + 0.2), layout="constrained")
+        tallest = max(_aspect(own["map.cell_angstrom"]) for own in evaluations.values())
+        height_in = rows * (PANEL_IN * tallest + TITLE_IN)
+        figure = Figure(figsize=(WIDTH_IN, height_in), layout="constrained")
         panels = figure.subplots(rows, COLUMNS, squeeze=False).ravel()
         highest = min(HIGHEST_EV, max(own[ENERGY].max() for own in evaluations.values()))
         for axes, (target, name, arrays) in zip(panels, shown_maps, strict=False):
@@ -65,6 +69,12 @@ def site_map(axes: Axes, arrays: Arrays, name: str, highest_eV: float):
     axes.set(aspect="equal")
     axes.set_axis_off()
     return shown
+
+
+def _aspect(cell: Float[np.ndarray, "2 2"]) -> float:
+    """Height over width of a cell."""
+    width, height = np.abs(cell).sum(axis=0)
+    return height / width
 
 
 def _sites(arrays: Arrays) -> pandas.DataFrame:
