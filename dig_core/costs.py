@@ -29,7 +29,9 @@ MILLISECONDS_PER_EVALUATION = 1.0  # one network evaluation of one structure
 MILLISECONDS_PER_EQUATION = (
     0.12  # one structure in one step of training from energies, six dimensions, free score
 )
-PIDP_ADSORBATE = 4.0  # a structure of PIDP on a surface, in trained ones
+PIDP_ADSORBATE = (
+    8.0  # a structure of PIDP on a surface, in trained ones (adsorption_few_pidp beside adsorption_few)
+)
 PIDP_STEP = 11.0  # in steps of denoising (tests/benchmarks/pidp_cost.py)
 DRAW_EVALUATIONS = 65  # along the probability flow, for one structure
 DIVERGENCES_PER_DENSITY = 22  # points along the path where it is found

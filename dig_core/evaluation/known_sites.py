@@ -97,6 +97,7 @@ def _row(sites: Mapping[str, np.ndarray], known: pd.Series) -> dict[str, str | f
     merged = abs(apart) < SAME_EV
 
     def agree(first: str, second: str) -> bool:
+        """Whether both name the same site, or two hollows that count as one."""
         return found[first] == found[second] or (merged and {found[first], found[second]} <= set(HOLLOWS))
 
     return {
